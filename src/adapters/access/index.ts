@@ -1,0 +1,7 @@
+import type { AccessFactory } from '../factory.ts';
+import { file } from './file.ts';
+
+/** Name in `[access] kind` and of the section `[access.<name>]` → what makes it. */
+export const accesses = {
+  file,
+} as const satisfies Record<string, AccessFactory>;

@@ -1,0 +1,54 @@
+import { watch } from 'node:fs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { isActionId } from '../domain/ids.ts';
+import type { StopRequest } from '../domain/run.ts';
+import type { Control } from '../ports/control.ts';
+import { isErrno, mkdirDurably, writeDurably } from './durable-file.ts';
+
+const pauseSchema = z.object({ by: z.string(), at: z.string() });
+const stopSchema = z.object({ kind: z.literal('cancel'), by: z.string(), message: z.string() });
+
+/** The operator's wishes as small files beneath `state_dir/control`; whoever may write there may ask. */
+export function createFileControl(stateDir: string, now: () => Date): Control {
+  const dir = path.join(stateDir, 'control');
+  const pauseFile = path.join(dir, 'pause.json');
+  const stopFile = (id: string) => path.join(dir, `cancel-${id}.json`);
+
+  return {
+    paused: () => readJson(pauseFile, pauseSchema),
+    async pause(by) {
+      await mkdirDurably(dir);
+      await writeDurably(pauseFile, JSON.stringify({ by, at: now().toISOString() }));
+    },
+    resume: () => rm(pauseFile, { force: true }),
+    stopRequest: (id): Promise<StopRequest | null> => readJson(stopFile(id), stopSchema),
+    async requestStop(id, request) {
+      if (!isActionId(id)) throw new Error('not an action id');
+      await mkdirDurably(dir);
+      await writeDurably(stopFile(id), JSON.stringify(request));
+    },
+    clearStop: (id) => rm(stopFile(id), { force: true }),
+    onChange(callback, signal) {
+      void (async () => {
+        await mkdir(dir, { recursive: true, mode: 0o700 });
+        if (signal.aborted) return;
+        // A hint only: where it can't be had, the next poll sees the file.
+        const watcher = watch(dir, { signal, persistent: false }, callback);
+        watcher.on('error', () => undefined);
+        if ((await readdir(dir)).length > 0) callback();
+      })().catch(() => undefined);
+    },
+  };
+}
+
+/** null: there is none, or it is no wish of ours. */
+async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | null> {
+  try {
+    return schema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError || error instanceof z.ZodError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,7 @@
+import type { EngineFactory } from '../factory.ts';
+import { subprocess } from './subprocess.ts';
+
+/** Name in `[engine] kind` and of the section `[engine.<name>]` → what makes it. */
+export const engines = {
+  subprocess,
+} as const satisfies Record<string, EngineFactory>;

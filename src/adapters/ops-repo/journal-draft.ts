@@ -1,0 +1,175 @@
+import {
+  entryPath,
+  type JournalEntry,
+  journalEntrySchema,
+  type Tombstone,
+  tombstonePath,
+  tombstoneSchema,
+} from '../../domain/journal.ts';
+import { StalledError } from '../../errors.ts';
+import type { ClaimAnswer, ClaimTerms } from '../../ports/journal.ts';
+import type { FileWrite } from './commit.ts';
+
+/** What one state of the ref holds. `paths`: all files, those that can't be read too. */
+export interface JournalState {
+  readonly entries: ReadonlyMap<string, JournalEntry>;
+  readonly ended: ReadonlyMap<string, Tombstone>;
+  readonly damaged: readonly { readonly path: string; readonly message: string }[];
+  readonly paths: ReadonlySet<string>;
+}
+
+export const emptyState: JournalState = { entries: new Map(), ended: new Map(), damaged: [], paths: new Set() };
+
+/** Whose journal it is. */
+export interface Owner {
+  readonly dispatcher: string;
+  readonly instance: string;
+}
+
+/**
+ * The next state, made on top of exactly the state that a push will replace. Every precondition is looked at here, and
+ * again on a new draft whenever the push lost. Nothing here talks to anything.
+ */
+export class JournalDraft {
+  readonly #entries: Map<string, JournalEntry>;
+  readonly #ended: Map<string, Tombstone>;
+  readonly #paths: Set<string>;
+  readonly #owner: Owner;
+  readonly #writes = new Map<string, Uint8Array | null>();
+
+  constructor(state: JournalState, owner: Owner) {
+    this.#entries = new Map(state.entries);
+    this.#ended = new Map(state.ended);
+    this.#paths = new Set(state.paths);
+    this.#owner = owner;
+  }
+
+  get writes(): readonly FileWrite[] {
+    return [...this.#writes].map(([path, content]) => ({ path, content }));
+  }
+
+  /**
+   * An identical entry is ours and has landed before. Another one of ours makes room only when it is named in
+   * `replaces`; everything else that lies at the id's places, readable or not, means taken.
+   */
+  claim(entry: JournalEntry, terms: ClaimTerms): ClaimAnswer {
+    if (this.#isFenced()) return 'fenced';
+    const held = this.#entries.get(entry.id);
+    if (held !== undefined && encode(held) === encode(entry)) return 'won';
+    if (this.#paths.has(tombstonePath(entry.id))) return 'taken';
+    const makesRoom = held?.token === terms.replaces && held.instance === this.#owner.instance;
+    if (this.#paths.has(entryPath(entry.id)) && !makesRoom) return 'taken';
+    if (this.#inGroup(entry, terms.now) >= terms.groupLimit) return 'group-full';
+    this.#put(entry);
+    return 'won';
+  }
+
+  /** Throws StalledError (ERR_FENCED) when another process took our name and adopted the entry. */
+  update(entry: JournalEntry): boolean {
+    const held = this.#entries.get(entry.id);
+    if (held === undefined || held.token !== entry.token) return false;
+    if (held.dispatcher === this.#owner.dispatcher && held.instance !== this.#owner.instance) {
+      throw new StalledError('ERR_FENCED', `another process runs as ${held.dispatcher} and holds ${held.id}`);
+    }
+    if (encode(held) !== encode(entry)) this.#put(entry);
+    return true;
+  }
+
+  /** Also where the entry is gone: then the tombstone alone keeps the id from being claimed again. */
+  end(tombstone: Tombstone): void {
+    const held = this.#entries.get(tombstone.id);
+    if (held !== undefined && held.token !== tombstone.token) return;
+    if (held !== undefined) this.#remove(entryPath(tombstone.id));
+    this.#entries.delete(tombstone.id);
+    if (this.#ended.get(tombstone.id)?.token === tombstone.token) return;
+    this.#ended.set(tombstone.id, tombstone);
+    this.#write(tombstonePath(tombstone.id), encode(tombstone));
+  }
+
+  adopt(dispatcher: string, instance: string): readonly JournalEntry[] {
+    const adopted = [...this.#entries.values()].filter((entry) => entry.dispatcher === dispatcher);
+    const entries = adopted.map((entry) => ({ ...entry, instance }));
+    for (const entry of entries) {
+      if (this.#entries.get(entry.id)?.instance !== instance) this.#put(entry);
+    }
+    return entries;
+  }
+
+  /** Removes tombstones that ended before `endedBefore` and hold no slot; only when something else is written anyway. */
+  dropExpired(endedBefore: Date, now: Date): void {
+    if (this.#writes.size === 0) return;
+    for (const tombstone of this.#ended.values()) {
+      if (isHeld(tombstone, now) || Date.parse(tombstone.ended_at) >= endedBefore.getTime()) continue;
+      this.#ended.delete(tombstone.id);
+      this.#remove(tombstonePath(tombstone.id));
+    }
+  }
+
+  #isFenced(): boolean {
+    const { dispatcher, instance } = this.#owner;
+    return [...this.#entries.values()].some((entry) => entry.dispatcher === dispatcher && entry.instance !== instance);
+  }
+
+  #inGroup(entry: JournalEntry, now: Date): number {
+    if (entry.group === null) return Number.NEGATIVE_INFINITY;
+    const live = [...this.#entries.values()].filter(({ id, group }) => group === entry.group && id !== entry.id);
+    const held = [...this.#ended.values()].filter((ended) => ended.group === entry.group && isHeld(ended, now));
+    return live.length + held.length;
+  }
+
+  #put(entry: JournalEntry): void {
+    this.#entries.set(entry.id, entry);
+    this.#write(entryPath(entry.id), encode(entry));
+  }
+
+  #write(path: string, text: string): void {
+    this.#paths.add(path);
+    this.#writes.set(path, Buffer.from(text));
+  }
+
+  #remove(path: string): void {
+    this.#paths.delete(path);
+    this.#writes.set(path, null);
+  }
+}
+
+function isHeld(tombstone: Tombstone, now: Date): boolean {
+  return tombstone.held_until !== undefined && Date.parse(tombstone.held_until) > now.getTime();
+}
+
+/** The bytes of the file: keys in the order of the schema, so that equal is equal. */
+function encode(value: JournalEntry | Tombstone): string {
+  const ordered = 'ended_at' in value ? tombstoneSchema.parse(value) : journalEntrySchema.parse(value);
+  return `${JSON.stringify(ordered, null, 2)}\n`;
+}
+
+/** What a file of the ref says, or what is wrong with it. */
+export function decodeFile(
+  path: string,
+  content: Uint8Array | null,
+): { readonly entry: JournalEntry } | { readonly tombstone: Tombstone } | { readonly damage: string } {
+  const isTombstone = path.startsWith('ended/');
+  const schema = isTombstone ? tombstoneSchema : journalEntrySchema;
+  const json = parseJson(content);
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return {
+      damage:
+        json === undefined ? 'no JSON of a sensible size' : `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`,
+    };
+  }
+  const value = parsed.data;
+  const expected = isTombstone ? tombstonePath(value.id) : entryPath(value.id);
+  if (expected !== path) return { damage: `belongs at ${expected}` };
+  return 'ended_at' in value ? { tombstone: value } : { entry: value };
+}
+
+function parseJson(content: Uint8Array | null): unknown {
+  if (content === null) return undefined;
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(content));
+  } catch {
+    return undefined;
+  }
+}

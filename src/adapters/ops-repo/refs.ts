@@ -1,0 +1,124 @@
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { isGitPath } from '../../domain/config-urls.ts';
+import { isOid, type Oid } from '../../domain/ids.ts';
+import type { Clock } from '../../ports/clock.ts';
+import { isErrno } from '../durable-file.ts';
+import { classify, GitFailure } from './failure.ts';
+import { type CloneOptions, Git } from './git.ts';
+import { LsRefs } from './ls-refs.ts';
+
+const JUST_NOW_MS = 1_000;
+
+/** What is asked within one turn of the event loop, and its answer. */
+interface Turn {
+  readonly refs: Set<string>;
+  readonly answer: Promise<ReadonlyMap<string, Oid>>;
+}
+
+/**
+ * Where refs of the remote stand. What is asked in the same turn goes into one request, and so does whatever was asked
+ * before: with one of these for the branch and the journal, a poll of both is one request. Where it can (https, a path)
+ * it starts no process; else, and to learn why something fails, it asks `git ls-remote`.
+ */
+export class RemoteRefs {
+  readonly #git: Git;
+  readonly #url: string;
+  readonly #clock: Clock;
+  readonly #lsRefs: LsRefs | null;
+  readonly #everAsked = new Set<string>();
+  #turn: Turn | undefined;
+  /** The last answer, and those of its refs that nobody has taken from it. */
+  #last: { readonly at: number; readonly found: ReadonlyMap<string, Oid>; readonly untaken: Set<string> } | undefined;
+
+  constructor(options: CloneOptions, clock: Clock) {
+    this.#git = new Git(options);
+    this.#url = options.url;
+    this.#clock = clock;
+    this.#lsRefs = /^https?:/i.test(options.url) ? new LsRefs(options, options.timeoutMs) : null;
+  }
+
+  /**
+   * null: the remote has no such ref. `justNow`: takes what an answer of the last second said, once. Throws GitFailure.
+   */
+  async read(ref: string, justNow = false): Promise<Oid | null> {
+    const last = this.#last;
+    const isFresh = last !== undefined && this.#clock.monotonic() - last.at < JUST_NOW_MS;
+    if (last?.untaken.delete(ref) && justNow && isFresh) return last.found.get(ref) ?? null;
+    this.#everAsked.add(ref);
+    this.#turn ??= this.#nextTurn();
+    this.#turn.refs.add(ref);
+    return (await this.#turn.answer).get(ref) ?? null;
+  }
+
+  close(): void {
+    this.#git.close();
+    this.#lsRefs?.close();
+  }
+
+  #nextTurn(): Turn {
+    const refs = new Set<string>();
+    const answer = Promise.resolve().then(async () => {
+      this.#turn = undefined;
+      const at = this.#clock.monotonic();
+      const found = await this.#ask([...this.#everAsked]);
+      this.#last = { at, found, untaken: new Set([...this.#everAsked].filter((ref) => !refs.has(ref))) };
+      return found;
+    });
+    return { refs, answer };
+  }
+
+  async #ask(refs: readonly string[]): Promise<ReadonlyMap<string, Oid>> {
+    const quick =
+      this.#lsRefs === null ? await this.#readFiles(refs) : await this.#lsRefs.read(refs, this.#git.closing);
+    return quick ?? this.#lsRemote(refs);
+  }
+
+  /** Of a bare repo on this machine. null: it is not laid out as expected, ask git. */
+  async #readFiles(refs: readonly string[]): Promise<ReadonlyMap<string, Oid> | null> {
+    if (!isGitPath(this.#url)) return null;
+    const repo = path.resolve(this.#url);
+    if (!(await readText(path.join(repo, 'HEAD'))) || (await isThere(path.join(repo, 'reftable')))) return null;
+    const found = new Map<string, Oid>();
+    for (const ref of refs) {
+      // A loose ref counts before a packed one. One that is being packed is in the packed file before it is no more loose.
+      const loose = await readText(path.join(repo, ref));
+      const id = loose === null ? packedRef((await readText(path.join(repo, 'packed-refs'))) ?? '', ref) : loose.trim();
+      if (id === null) continue;
+      if (!isOid(id)) return null;
+      found.set(ref, id);
+    }
+    return found;
+  }
+
+  async #lsRemote(refs: readonly string[]): Promise<ReadonlyMap<string, Oid>> {
+    const { code, stdout, stderr } = await this.#git.talk((url) => ['ls-remote', '--quiet', url, ...refs]);
+    if (code !== 0) throw new GitFailure(classify(stderr, true), `git ls-remote (exit ${code})`);
+    const lines = stdout
+      .toString('utf8')
+      .split('\n')
+      .map((line) => line.split('\t'));
+    // Patterns of ls-remote match the end of a name too.
+    return new Map(
+      lines.flatMap(([id = '', ref = '']) => (refs.includes(ref) && isOid(id) ? [[ref, id] as const] : [])),
+    );
+  }
+}
+
+/** null: there is no such file; empty: it can't be read. */
+async function readText(file: string): Promise<string | null> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    return isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR') ? null : '';
+  }
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => null)) !== null;
+}
+
+function packedRef(packed: string, ref: string): string | null {
+  const line = packed.split('\n').find((one) => one.endsWith(` ${ref}`));
+  return line?.split(' ')[0] ?? null;
+}

@@ -1,0 +1,164 @@
+import type { Reason } from '../domain/run.ts';
+import type { Result } from '../domain/result.ts';
+import { StalledError, TransientError } from '../errors.ts';
+import type { Step, StoryContext } from '../story/context.ts';
+import { reason, reasonOf } from '../story/reasons.ts';
+import type { Watcher, World } from '../story/world.ts';
+import { type Board, createBoard } from './board.ts';
+import { createLoop, type Loop, type LoopDeps } from './loop.ts';
+import { reclaimLost } from './resume.ts';
+import { createTasks, type Tasks } from './tasks.ts';
+
+export interface DaemonDeps {
+  /** All of the story's context but what the daemon itself provides. */
+  readonly parts: Omit<StoryContext, 'world' | 'tell'>;
+  readonly watcher: Watcher;
+  readonly settings: LoopDeps['settings'];
+  /** Each result as it is recorded. */
+  readonly onResult?: (result: Result) => void;
+  /** Each change of where an action is. */
+  readonly onStep?: (id: string, state: string, why: Reason | null) => void;
+}
+
+export interface Daemon {
+  readonly board: Board;
+  /** Takes up what an earlier process left, then works until the signal is aborted and every task has let go. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Everything that is pending now to its end or to a stated reason. `only`: just these ids. */
+  once(signal: AbortSignal, only?: ReadonlySet<string>): Promise<OnceReport>;
+  /** Why the daemon is not ready; empty: it is. */
+  unready(): readonly Reason[];
+}
+
+export interface OnceReport {
+  readonly results: readonly { readonly id: string; readonly outcome: string; readonly exit_code: number }[];
+  readonly waiting: readonly { readonly id: string; readonly reason: Reason }[];
+  /** What could not be reached; non-empty: not everything could be judged. */
+  readonly unreachable: readonly Reason[];
+}
+
+export function createDaemon(deps: DaemonDeps): Daemon {
+  return new StoryDaemon(deps);
+}
+
+class StoryDaemon implements Daemon {
+  readonly board: Board;
+  readonly #deps: DaemonDeps;
+  readonly #context: StoryContext;
+  readonly #tasks: Tasks;
+  readonly #loop: Loop;
+  readonly #results: Result[] = [];
+  /** Aborted when the tasks have to let go of what can be taken up later. */
+  readonly #stopping = new AbortController();
+  #world: World | null = null;
+  #adopted = false;
+  #trouble: Reason | null = null;
+
+  constructor(deps: DaemonDeps) {
+    this.#deps = deps;
+    const { clock, log } = deps.parts;
+    this.board = createBoard({ clock, log, onResult: (result) => this.#recorded(result) });
+    this.#context = { ...deps.parts, world: () => this.#seen(), tell: (id, step) => this.#tell(id, step) };
+    this.#tasks = createTasks({
+      context: this.#context,
+      board: this.board,
+      signal: this.#stopping.signal,
+      onChange: () => this.#loop.wake(),
+    });
+    this.#loop = createLoop({
+      watcher: deps.watcher,
+      context: this.#context,
+      board: this.board,
+      tasks: this.#tasks,
+      settings: deps.settings,
+      setWorld: (seen) => {
+        this.#world = seen;
+      },
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, control } = this.#deps.parts;
+    while (!signal.aborted && !(await this.#adopt())) {
+      await clock.sleep(this.#deps.settings.pollSeconds * 1000, signal);
+    }
+    control.onChange(() => this.#loop.wake(), signal);
+    if (!signal.aborted) await this.#loop.run(signal);
+    await this.#letGo();
+  }
+
+  async once(signal: AbortSignal, only?: ReadonlySet<string>): Promise<OnceReport> {
+    if (!(await this.#adopt())) return report([], new Map(), this.#trouble);
+    const first = this.#seen();
+    const wanted = only ?? new Set<string>([...first.candidates.keys(), ...first.journal.entries.keys()]);
+    while (!signal.aborted) {
+      const cycle = await this.#loop.cycle(signal, wanted);
+      if (cycle.started === 0 && this.#tasks.size() === 0) return report(this.#results, cycle.waiting, cycle.outage);
+      await this.#tasks.changed(signal);
+    }
+    await this.#letGo();
+    return report(this.#results, new Map(), null);
+  }
+
+  unready(): readonly Reason[] {
+    const outage = this.#adopted ? this.#loop.outage() : (this.#trouble ?? NOT_YET);
+    return outage === null ? [] : [outage];
+  }
+
+  /**
+   * Until this is done nothing is claimed: an older process of our name is fenced, its attempts are ours. False: the
+   * outside is away; safe to try again.
+   */
+  async #adopt(): Promise<boolean> {
+    const { parts, watcher } = this.#deps;
+    try {
+      await parts.journal.refresh();
+      await parts.journal.adopt(parts.settings.dispatcher, parts.settings.instance);
+      this.#world = await watcher.look();
+      await reclaimLost(this.#world, this.#context);
+      this.#adopted = true;
+      this.#trouble = null;
+    } catch (error) {
+      if (!(error instanceof TransientError || error instanceof StalledError)) throw error;
+      this.#trouble = reasonOf(error);
+      parts.log.warn('cannot start yet', { code: error.code, reason: error.message, hint: error.hint });
+    }
+    return this.#adopted;
+  }
+
+  async #letGo(): Promise<void> {
+    this.#stopping.abort();
+    await this.#tasks.idle();
+  }
+
+  #seen(): World {
+    if (this.#world === null) throw new Error('no look was taken yet');
+    return this.#world;
+  }
+
+  #tell(id: string, step: Step): void {
+    this.board.tell(id, step.state, step.reason);
+    this.#deps.onStep?.(id, step.state, step.reason);
+    this.#tasks.note(id, step);
+  }
+
+  #recorded(result: Result): void {
+    this.#results.push(result);
+    this.#deps.onResult?.(result);
+  }
+}
+
+const NOT_YET = reason('ERR_GIT_UNAVAILABLE', 'the first look at the ops repo is under way');
+
+function report(
+  results: readonly Result[],
+  waiting: ReadonlyMap<string, Reason>,
+  outage: Reason | null,
+): OnceReport {
+  const away = [...waiting.values()].filter(({ code }) => code.endsWith('_UNAVAILABLE'));
+  return {
+    results: results.map(({ id, outcome, exit_code }) => ({ id, outcome, exit_code })),
+    waiting: [...waiting].map(([id, why]) => ({ id, reason: why })),
+    unreachable: outage === null ? away : [outage, ...away],
+  };
+}

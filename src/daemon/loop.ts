@@ -1,0 +1,233 @@
+import { backoffMs } from '../domain/backoff.ts';
+import type { Reason } from '../domain/run.ts';
+import { StalledError, toError, TransientError } from '../errors.ts';
+import type { StoryContext } from '../story/context.ts';
+import { reason, reasonOf } from '../story/reasons.ts';
+import type { Ended } from '../story/no-or-not-yet.ts';
+import { judgeAction, type Ready } from '../story/run-action.ts';
+import type { Candidate, Watcher, World } from '../story/world.ts';
+import type { Board } from './board.ts';
+import { resumeOwn } from './resume.ts';
+import { chooseStarts, holdersOf } from './slots.ts';
+import type { Tasks } from './tasks.ts';
+
+/*
+ * The loop: look, judge what is pending, give out slots, wait for the next poll or for something to end.
+ *
+ * A cycle never waits for a run. Everything that takes long is a task of `tasks.ts`; the loop only decides what becomes
+ * one.
+ */
+
+export interface LoopDeps {
+  readonly watcher: Watcher;
+  readonly context: StoryContext;
+  readonly board: Board;
+  readonly tasks: Tasks;
+  readonly setWorld: (world: World) => void;
+  readonly settings: {
+    readonly pollSeconds: number;
+    readonly inFlight: number;
+    readonly dispatchesPerMinute: number;
+  };
+}
+
+export interface Cycle {
+  /** Pending actions that wait for something else than a slot, and why. */
+  readonly waiting: ReadonlyMap<string, Reason>;
+  /** New tasks. */
+  readonly started: number;
+  /** Why the outside could not be seen; null: it could. */
+  readonly outage: Reason | null;
+}
+
+export interface Loop {
+  /** One cycle. `only`: leave all other actions alone. Never throws for an outage. */
+  cycle(signal: AbortSignal, only?: ReadonlySet<string>): Promise<Cycle>;
+  /** Cycles until the signal is aborted. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Asks for a cycle now. */
+  wake(): void;
+  /** The last cycle's outage, for readiness. */
+  outage(): Reason | null;
+}
+
+export function createLoop(deps: LoopDeps): Loop {
+  return new DaemonLoop(deps);
+}
+
+class DaemonLoop implements Loop {
+  readonly #deps: LoopDeps;
+  /** Monotonic times of the starts of the last minute. */
+  readonly #starts: number[] = [];
+  #waker = new AbortController();
+  #outage: Reason | null = null;
+
+  constructor(deps: LoopDeps) {
+    this.#deps = deps;
+  }
+
+  async cycle(signal: AbortSignal, only?: ReadonlySet<string>): Promise<Cycle> {
+    try {
+      const done = await this.#cycle(signal, only);
+      this.#outage = null;
+      return done;
+    } catch (error) {
+      if (!(error instanceof TransientError || error instanceof StalledError)) throw error;
+      const outage = reasonOf(error);
+      if (this.#outage?.message !== outage.message) {
+        const { code, message, hint } = outage;
+        this.#deps.context.log.warn('cannot look at the ops repo', { code, reason: message, hint });
+      }
+      this.#outage = outage;
+      return { waiting: new Map(), started: 0, outage };
+    }
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        failures = (await this.cycle(signal)).outage === null ? 0 : failures + 1;
+      } catch (error) {
+        this.#deps.context.log.error('a cycle failed', { err: toError(error) });
+        failures += 1;
+      }
+      await this.#rest(failures, signal);
+    }
+  }
+
+  wake(): void {
+    this.#waker.abort();
+  }
+
+  outage(): Reason | null {
+    return this.#outage;
+  }
+
+  async #cycle(signal: AbortSignal, only: ReadonlySet<string> | undefined): Promise<Cycle> {
+    const { context, board, tasks } = this.#deps;
+    // What ends while we look is seen half; it wakes another cycle.
+    const busy = new Set(tasks.holders().keys());
+    const world = await this.#deps.watcher.look(signal);
+    this.#deps.setWorld(world);
+    tidyBoard(board, world);
+    reportOddities(world, context);
+    await resumeOwn(world, tasks, context);
+    const candidates = [...world.candidates.values()].filter(
+      ({ id }) => !busy.has(id) && !tasks.has(id) && (only === undefined || only.has(id)),
+    );
+    const { ready, ended, waiting } = await judgeAll(candidates, context, signal);
+    for (const no of ended) tasks.record(no);
+    const started = (await holdBack(world, ready, waiting, context)) ? 0 : this.#startReady(world, ready, waiting);
+    for (const [id, why] of waiting) board.tell(id, 'pending', why);
+    return { waiting, started: started + ended.length, outage: null };
+  }
+
+  #startReady(world: World, ready: readonly Ready[], waiting: Map<string, Reason>): number {
+    const { context, tasks, settings } = this.#deps;
+    const now = context.clock.monotonic();
+    while (this.#starts[0] !== undefined && this.#starts[0] < now - 60_000) this.#starts.shift();
+    const byId = new Map<string, Ready>(ready.map((one) => [one.read.candidate.id, one]));
+    const own = { dispatcher: context.settings.dispatcher, now: context.clock.now() };
+    const choice = chooseStarts(ready.map(wantingOf), holdersOf(world.journal, tasks.holders(), own), {
+      inFlight: settings.inFlight,
+      startsLeft: settings.dispatchesPerMinute - this.#starts.length,
+    });
+    for (const id of choice.start) {
+      const one = byId.get(id);
+      if (one === undefined) continue;
+      this.#starts.push(now);
+      tasks.start(one);
+    }
+    for (const [id, held] of choice.held) waiting.set(id, reason(held.code, held.message));
+    return choice.start.length;
+  }
+
+  async #rest(failures: number, signal: AbortSignal): Promise<void> {
+    const { context, settings } = this.#deps;
+    const poll = settings.pollSeconds * 1000 * (0.9 + 0.2 * context.clock.random());
+    const ms = failures === 0 ? poll : Math.max(poll, backoffMs(failures, context.clock.random()));
+    await context.clock.sleep(ms, AbortSignal.any([signal, this.#waker.signal]));
+    this.#waker = new AbortController();
+  }
+}
+
+async function judgeAll(candidates: readonly Candidate[], context: StoryContext, signal: AbortSignal) {
+  const ready: Ready[] = [];
+  const ended: Ended[] = [];
+  const waiting = new Map<string, Reason>();
+  for (const candidate of candidates) {
+    try {
+      const verdict = await judgeAction(candidate, context, signal);
+      if (verdict.kind === 'ready') ready.push(verdict);
+      else if (verdict.kind === 'ended') ended.push(verdict);
+      else waiting.set(candidate.id, verdict.reason);
+    } catch (error) {
+      // A bug of ours with one action must not stop the others.
+      context.log.error('could not judge the action', { id: candidate.id, err: toError(error) });
+      waiting.set(candidate.id, reason('ERR_INTERNAL', 'the dispatcher made a mistake; its log says more'));
+    }
+  }
+  return { ready, ended, waiting };
+}
+
+/** Paused or fenced: nothing new is claimed, runs go on. */
+async function holdBack(
+  world: World,
+  ready: readonly Ready[],
+  waiting: Map<string, Reason>,
+  context: StoryContext,
+): Promise<boolean> {
+  const why = await reasonToHold(world, context);
+  if (why === null) return false;
+  for (const { read } of ready) waiting.set(read.candidate.id, why);
+  return true;
+}
+
+function tidyBoard(board: Board, world: World): void {
+  const pending = new Set<string>(world.candidates.keys());
+  for (const line of board.lines()) if (line.state === 'pending' && !pending.has(line.id)) board.gone(line.id);
+}
+
+function wantingOf({ read }: Ready) {
+  const { action, formula, candidate } = read;
+  return {
+    id: candidate.id,
+    group: formula.value.concurrency,
+    groupLimit: formula.value.concurrency_limit,
+    priority: action.priority,
+    committedAt: candidate.committedAt,
+  };
+}
+
+async function reasonToHold(world: World, context: StoryContext): Promise<Reason | null> {
+  const paused = await context.control.paused();
+  if (paused !== null) return reason('ERR_PAUSED', `${paused.by} paused the dispatcher at ${paused.at}`);
+  if (world.pausedByBranch) return reason('ERR_PAUSED', 'the branch holds a PAUSE file');
+  const { dispatcher, instance } = context.settings;
+  for (const entry of world.journal.entries.values()) {
+    if (entry.dispatcher === dispatcher && entry.instance !== instance) {
+      return reason('ERR_FENCED', `another process runs under the name ${dispatcher}`);
+    }
+  }
+  return null;
+}
+
+const reported = new WeakSet<World>();
+
+/** What is wrong at the tip but belongs to no action; said once for each change of the world. */
+function reportOddities(world: World, context: StoryContext): void {
+  if (reported.has(world)) return;
+  reported.add(world);
+  for (const entry of world.catalogue.misnamed()) {
+    context.log.warn('not an action: its name is no id', { code: 'ERR_FILE_NAME', path: entry.path });
+  }
+  for (const candidate of world.candidates.values()) {
+    for (const path of candidate.duplicates) {
+      context.log.warn('a second action with this id is ignored', { code: 'ERR_ACTION_DUPLICATE', id: candidate.id, path });
+    }
+  }
+  for (const edit of world.inForce.pending) {
+    context.log.warn('a gated file is not in force', { code: edit.reason.code, path: edit.path, reason: edit.reason.message });
+  }
+  for (const { path, message } of world.journal.damaged) context.log.warn('damaged journal file', { path, reason: message });
+}

@@ -1,0 +1,90 @@
+import type { AttemptRecord } from '../domain/attempt-record.ts';
+import type { JournalEntry } from '../domain/journal.ts';
+import { sha256 } from '../domain/ids.ts';
+import { toError } from '../errors.ts';
+import type { StoryContext } from '../story/context.ts';
+import type { World } from '../story/world.ts';
+import type { Tasks } from './tasks.ts';
+
+/**
+ * There is no recovery program: what was claimed and is not being worked on goes on from wherever it stopped. Called at
+ * the start and in every cycle, so that a story that broke off is taken up again too.
+ */
+export async function resumeOwn(world: World, tasks: Tasks, context: StoryContext): Promise<void> {
+  const { dispatcher, instance } = context.settings;
+  // Not the world's view: that is as old as the last look, and the attempt may have ended since.
+  for (const entry of context.journal.view().entries.values()) {
+    if (entry.dispatcher !== dispatcher || entry.instance !== instance || tasks.has(entry.id)) continue;
+    const record = (await context.records.load(entry.token)) ?? recordOfEntry(entry, world, context);
+    takeUp({ ...record, claimed: true, entry }, world, tasks, context);
+  }
+}
+
+/**
+ * At the start: attempts that this host knows to have been claimed, but that the journal has lost, are claimed again
+ * before anything else; notes of what was minted and never claimed go when their time is over.
+ */
+export async function reclaimLost(world: World, context: StoryContext): Promise<void> {
+  for (const record of await context.records.all()) {
+    const { entry } = record;
+    if (entry.dispatcher !== context.settings.dispatcher || world.journal.entries.has(entry.id)) continue;
+    const now = context.clock.now();
+    const ended = world.journal.ended.has(entry.id);
+    if (record.claimed && !ended) {
+      const again = { ...entry, instance: context.settings.instance };
+      const answer = await context.journal.claim(again, { groupLimit: Infinity, replaces: null, now });
+      context.log.warn('the journal had lost an attempt of ours', { id: entry.id, answer });
+    } else if (ended || now > new Date(record.grant.expires_at)) {
+      await tidy(record, context);
+    }
+  }
+}
+
+async function tidy(record: AttemptRecord, context: StoryContext): Promise<void> {
+  try {
+    await context.records.remove(record.entry.token);
+  } catch (error) {
+    context.log.warn('could not tidy up an old attempt', { id: record.entry.id, err: toError(error) });
+  }
+}
+
+function takeUp(record: AttemptRecord, world: World, tasks: Tasks, context: StoryContext): void {
+  const { id } = record.entry;
+  if (record.entry.engine !== context.engine.kind) {
+    context.log.error('an attempt of another engine is left alone', {
+      id,
+      code: 'ERR_BACKEND_MISMATCH',
+      engine: record.entry.engine,
+    });
+    return;
+  }
+  if (world.catalogue.result(id) !== null || world.everRecorded(id)) tasks.bury(record);
+  else if (!record.unstarted) tasks.resume(record);
+  else if (!world.candidates.has(record.entry.id as never)) tasks.bury(record);
+}
+
+/** All that the journal alone can tell: without this host's note the run is followed, but its output proves nothing. */
+function recordOfEntry(entry: JournalEntry, world: World, context: StoryContext): AttemptRecord {
+  const file = world.catalogue.files(entry.id)[0];
+  const accessor = entry.accessors[0] ?? sha256(entry.token);
+  return {
+    v: 1,
+    entry,
+    claimed: true,
+    request: null,
+    unstarted: false,
+    trailer_key: context.clock.key(),
+    grant: { accessor, policies: [], issued_at: entry.claimed_at, expires_at: entry.claimed_at, revoked_at: null },
+    action: {
+      path: file?.path ?? `${context.settings.actionsDir}/${entry.id}.toml`,
+      blob: entry.blob,
+      commit: world.candidates.get(entry.id as never)?.commit ?? entry.blob,
+      sha256: '',
+      committed_at: entry.claimed_at,
+    },
+    formula: { name: '', blob: entry.formula_blob, tier: 'high' },
+    approval: { required: [], evidence: [], approved_at: null },
+    dispatched_at: null,
+    attempts: [],
+  };
+}

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { sha256 } from './ids.ts';
+
+/** Entries and tombstones of `refs/dispatcher/journal` (formats.md). A claim, never evidence. */
+const objectId = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
+const token = z.string().regex(/^[0-9a-f]{32}$/);
+const time = z.iso.datetime();
+
+export const journalEntrySchema = z.strictObject({
+  id: z.string().min(1).max(300),
+  blob: objectId,
+  formula_blob: objectId,
+  attempt: z.int().min(1),
+  token,
+  /** Configured name of the dispatcher that claimed it. */
+  dispatcher: z.string().min(1),
+  /** Random per start of that dispatcher: fences an older process of the same name. */
+  instance: z.string().min(1),
+  claimed_at: time,
+  timeout_seconds: z.int().min(1),
+  state: z.enum(['claimed', 'dispatched', 'running']),
+  engine: z.string().min(1),
+  /** Concurrency group, null for none. */
+  group: z.string().nullable(),
+  lease_until: time.optional(),
+  payload_sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  run_id: z.string().optional(),
+  accessors: z.array(z.string()),
+});
+export type JournalEntry = z.infer<typeof journalEntrySchema>;
+
+export const tombstoneSchema = z.strictObject({
+  id: z.string().min(1).max(300),
+  token,
+  ended_at: time,
+  group: z.string().nullable().optional(),
+  /** Of `lost` and `unknown`: until then it still holds its slot, because something may still be running. */
+  held_until: time.optional(),
+});
+export type Tombstone = z.infer<typeof tombstoneSchema>;
+
+const folder = (id: string) => sha256(id).slice(0, 2);
+
+export const entryPath = (id: string) => `${folder(id)}/${id}.json`;
+export const tombstonePath = (id: string) => `ended/${folder(id)}/${id}.json`;
+
+/** The journal deadline of an attempt: when it can be over at the latest (formats.md, Dispatch). */
+export function journalDeadline(entry: JournalEntry, placementSeconds: number): Date {
+  const margin = 120;
+  return new Date(Date.parse(entry.claimed_at) + (placementSeconds + entry.timeout_seconds + margin) * 1000);
+}

@@ -1,0 +1,54 @@
+import type { Check } from '../domain/check.ts';
+import type { AttemptToken } from '../domain/ids.ts';
+import type { Run, RunStatus, StopRequest } from '../domain/run.ts';
+
+/** What is sent to the engine. Written to disk before the claim, so that a restart sends the very same bytes. */
+export interface DispatchRequest {
+  readonly token: AttemptToken;
+  /** Engine job of the formula (`vault-runner`). */
+  readonly job: string;
+  readonly meta: {
+    readonly action_id: string;
+    readonly attempt: string;
+    readonly formula: string;
+    readonly mounts: string;
+    readonly secrets_csv: string;
+  };
+  /** `encodePayload` of the payload. Holds the wrapping token. */
+  readonly payload: Uint8Array;
+  readonly timeoutSeconds: number;
+}
+
+export type LogStream = 'stdout' | 'stderr';
+
+/**
+ * Where actions run.
+ *
+ * Order: `dispatch` only after the claim has landed; `find` before `dispatch` after any doubt; `forget` after the result
+ * is recorded. All calls may run at the same time for different runs. Safe to repeat: all but `dispatch`; and `dispatch`
+ * with the same token never makes a second execution, because the payload's wrapper is single-use.
+ * A run is found by its token only; runs that the caller does not name are never adopted, stopped or counted.
+ * Errors: TransientError while the engine is away (never a verdict), StalledError when it denies us.
+ */
+export interface Engine {
+  readonly kind: string;
+  /** True where the command runs as another user than the runner, so that it can't reach the runner's memory and files. */
+  readonly isolated: boolean;
+  check(signal?: AbortSignal): Promise<readonly Check[]>;
+  /** The run of this attempt; null when the engine knows none, which proves nothing. */
+  find(token: AttemptToken, signal?: AbortSignal): Promise<Run | null>;
+  dispatch(request: DispatchRequest, signal?: AbortSignal): Promise<Run>;
+  /**
+   * Each change of the run's status, the present one first; ends after `ended`. Survives outages of the engine: it is
+   * silent then. Ends without `ended` only when the signal is aborted.
+   */
+  watch(run: Run, signal: AbortSignal): AsyncIterable<RunStatus>;
+  /** Bytes of one stream from `offset` up to what is there now; after the end: all that was kept. */
+  logs(run: Run, stream: LogStream, offset: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** One collected artifact, by its path in the trailer; null where the engine collects none or it is gone. */
+  artifact(run: Run, path: string): Promise<AsyncIterable<Uint8Array> | null>;
+  /** Asks the run to stop. Returns when the engine has taken the wish; the end is told by `watch`. Again is no error. */
+  cancel(run: Run, why: StopRequest, signal?: AbortSignal): Promise<void>;
+  /** Frees what is kept of a run whose result is recorded. Unknown is no error. */
+  forget(token: AttemptToken): Promise<void>;
+}

@@ -1,0 +1,127 @@
+import { type ActionId, isActionId } from '../domain/ids.ts';
+import type { TreeChange, TreeEntry } from '../ports/ops-repo.ts';
+
+/** An action file at the tip. Several of one id are possible (sub-folders); only the first committed one may run. */
+export interface ActionFile {
+  readonly id: ActionId;
+  readonly path: string;
+  readonly entry: TreeEntry;
+}
+
+/**
+ * What lies in the actions folder at the tip: one listing at first, then only what changed between two tips, so that the
+ * cost of a cycle does not grow with the finished actions.
+ */
+export interface Catalogue {
+  /** Starts anew from a full listing. */
+  load(entries: readonly TreeEntry[]): void;
+  apply(changes: readonly TreeChange[]): void;
+  /** Action files without any result for their id, in the order of their paths. */
+  pending(): readonly ActionFile[];
+  /** All action files of an id; more than one is a duplicate. */
+  files(id: string): readonly ActionFile[];
+  /** The result at the tip; null if there is none. */
+  result(id: string): TreeEntry | null;
+  results(): Iterable<readonly [string, TreeEntry]>;
+  /** Files whose stem is no id: they get no result. */
+  misnamed(): readonly TreeEntry[];
+}
+
+const RESULT = '.result.json';
+const CANCEL = '.cancel.toml';
+const ACTION = '.toml';
+
+/** Path of the result that belongs beside an action file. */
+export function resultPath(actionPath: string): string {
+  return `${actionPath.slice(0, -ACTION.length)}${RESULT}`;
+}
+
+/** The id that a result path is of. */
+export function resultId(path: string): string {
+  return nameOf(path).slice(0, -RESULT.length);
+}
+
+/** A cancel request lies beside its action and is none itself. */
+const isActionName = (name: string) => name.endsWith(ACTION) && !name.endsWith(CANCEL);
+const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1);
+
+export function createCatalogue(): Catalogue {
+  return new TreeCatalogue();
+}
+
+class TreeCatalogue implements Catalogue {
+  readonly #actions = new Map<string, Map<string, ActionFile>>();
+  readonly #results = new Map<string, TreeEntry>();
+  readonly #misnamed = new Map<string, TreeEntry>();
+  readonly #waiting = new Set<string>();
+
+  load(entries: readonly TreeEntry[]): void {
+    for (const map of [this.#actions, this.#results, this.#misnamed, this.#waiting]) map.clear();
+    for (const entry of entries) this.#add(entry);
+  }
+
+  apply(changes: readonly TreeChange[]): void {
+    for (const change of changes) if (change.before !== null) this.#remove(change.before.path);
+    for (const change of changes) if (change.after !== null) this.#add(change.after);
+  }
+
+  pending(): readonly ActionFile[] {
+    return [...this.#waiting].toSorted().flatMap((id) => this.files(id));
+  }
+
+  files(id: string): readonly ActionFile[] {
+    return [...(this.#actions.get(id)?.values() ?? [])];
+  }
+
+  result(id: string): TreeEntry | null {
+    return this.#results.get(id) ?? null;
+  }
+
+  results(): Iterable<readonly [string, TreeEntry]> {
+    return this.#results.entries();
+  }
+
+  misnamed(): readonly TreeEntry[] {
+    return [...this.#misnamed.values()];
+  }
+
+  #add(entry: TreeEntry): void {
+    const name = nameOf(entry.path);
+    if (name.endsWith(RESULT)) {
+      this.#results.set(resultId(name), entry);
+      this.#settle(resultId(name));
+    } else if (isActionName(name)) this.#addAction(name.slice(0, -ACTION.length), entry);
+  }
+
+  #addAction(id: string, entry: TreeEntry): void {
+    if (!isActionId(id)) {
+      this.#misnamed.set(entry.path, entry);
+      return;
+    }
+    const files = this.#actions.get(id) ?? new Map<string, ActionFile>();
+    files.set(entry.path, { id, path: entry.path, entry });
+    this.#actions.set(id, files);
+    this.#settle(id);
+  }
+
+  #remove(path: string): void {
+    const name = nameOf(path);
+    this.#misnamed.delete(path);
+    if (name.endsWith(RESULT)) {
+      if (this.#results.get(resultId(name))?.path === path) this.#results.delete(resultId(name));
+      this.#settle(resultId(name));
+    } else if (isActionName(name)) this.#removeAction(name.slice(0, -ACTION.length), path);
+  }
+
+  #removeAction(id: string, path: string): void {
+    const files = this.#actions.get(id);
+    files?.delete(path);
+    if (files?.size === 0) this.#actions.delete(id);
+    this.#settle(id);
+  }
+
+  #settle(id: string): void {
+    if (this.#actions.has(id) && !this.#results.has(id)) this.#waiting.add(id);
+    else this.#waiting.delete(id);
+  }
+}

@@ -1,0 +1,43 @@
+import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { type AttemptToken, isAttemptToken } from '../domain/ids.ts';
+import type { ClaimAnswer } from '../ports/journal.ts';
+import type { StoryContext } from './context.ts';
+import { waiting, type Waiting } from './waiting.ts';
+
+/**
+ * Step 4: am I the one who runs attempt n? Answers the record marked as claimed, or why not; then its grant is revoked.
+ * Safe to repeat: the same entry is `won` again. An error leaves the record, because the claim may have landed.
+ */
+export async function claimAttempt(
+  record: AttemptRecord,
+  limits: { readonly groupLimit: number; readonly replaces: string | null },
+  context: StoryContext,
+): Promise<AttemptRecord | Waiting> {
+  const answer = await context.journal.claim(record.entry, { ...limits, now: context.clock.now() });
+  if (answer === 'won') {
+    if (limits.replaces !== null) await context.records.remove(limits.replaces);
+    const claimed = { ...record, claimed: true };
+    await context.records.save(claimed);
+    return claimed;
+  }
+  await context.access.revoke(record.grant.accessor, tokenOf(record));
+  await context.records.remove(record.entry.token);
+  return lost(answer, record);
+}
+
+function lost(answer: Exclude<ClaimAnswer, 'won'>, record: AttemptRecord): Waiting {
+  switch (answer) {
+    case 'taken':
+      return waiting('ERR_CLAIMED_ELSEWHERE', 'another dispatcher has claimed it');
+    case 'group-full':
+      return waiting('ERR_GROUP', `group ${record.entry.group ?? ''} is full`);
+    case 'fenced':
+      return waiting('ERR_FENCED', `another process runs under the name ${record.entry.dispatcher}`);
+  }
+}
+
+/** The entry's token as the ports want it; it was checked when the record was read. */
+export function tokenOf(record: AttemptRecord): AttemptToken {
+  if (isAttemptToken(record.entry.token)) return record.entry.token;
+  throw new Error('a record with a token that is none');
+}

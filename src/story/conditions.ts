@@ -1,0 +1,112 @@
+import { parseAction } from '../domain/action.ts';
+import type { Action } from '../domain/action.ts';
+import { resultSchema } from '../domain/result.ts';
+import { RefusedError } from '../errors.ts';
+import type { OpsRepo } from '../ports/ops-repo.ts';
+import { waiting, type Waiting } from './waiting.ts';
+import type { Candidate, World } from './world.ts';
+
+/**
+ * What has to hold before an attempt beside the approval: time and dependencies. Answers why it waits,
+ * or null. Throws RefusedError when it never can.
+ */
+export async function checkConditions(
+  action: Action,
+  world: World,
+  tools: { readonly opsRepo: OpsRepo; readonly now: Date },
+): Promise<Waiting | null> {
+  const { now } = tools;
+  if (action.expires_at !== null && now >= new Date(action.expires_at)) {
+    throw new RefusedError('ERR_EXPIRED', `expires_at ${action.expires_at} has passed`);
+  }
+  if (action.not_before !== null && now < new Date(action.not_before)) {
+    return waiting('ERR_NOT_BEFORE', `not_before is ${action.not_before}`);
+  }
+  return checkDependencies(action, world, tools.opsRepo);
+}
+
+/** No claim where any commit ever held a result of this id, or where the journal remembers its end. */
+export function checkHistory(candidate: Candidate, world: World): Waiting | null {
+  if (!world.tips.descends) {
+    return waiting('ERR_HISTORY_DIVERGED', 'the branch was rewritten: its tip does not descend from the last one seen');
+  }
+  if (world.everRecorded(candidate.id)) {
+    return waiting('ERR_ALREADY_RECORDED', 'a commit of the branch once held its result, which was deleted or moved');
+  }
+  if (world.journal.ended.has(candidate.id)) {
+    return waiting('ERR_ALREADY_RECORDED', 'the journal says that it has ended, but the branch holds no result of it');
+  }
+  return null;
+}
+
+async function checkDependencies(action: Action, world: World, opsRepo: OpsRepo): Promise<Waiting | null> {
+  for (const id of action.depends_on) {
+    const entry = world.catalogue.result(id);
+    if (entry === null) return waiting('ERR_DEPENDENCY_WAITING', `${id} has no result yet`);
+    const outcome = readOutcome(await opsRepo.read(entry.oid));
+    if (outcome !== 'succeeded') {
+      throw new RefusedError('ERR_DEPENDENCY_FAILED', `${id} ended ${outcome ?? 'with a result that is unreadable'}`);
+    }
+  }
+  return null;
+}
+
+function readOutcome(bytes: Uint8Array): string | null {
+  try {
+    return resultSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8'))).outcome;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Of each circle of depends_on among the pending actions, the one that was committed last. Only what is not yet ended
+ * can be part of a circle.
+ */
+export async function dependencyCycles(world: World, opsRepo: OpsRepo): Promise<ReadonlySet<string>> {
+  const cached = cycles.get(world);
+  if (cached !== undefined) return cached;
+  const answer = findCycles(world, opsRepo);
+  cycles.set(world, answer);
+  return answer;
+}
+
+const cycles = new WeakMap<World, Promise<ReadonlySet<string>>>();
+
+async function findCycles(world: World, opsRepo: OpsRepo): Promise<ReadonlySet<string>> {
+  const edges = new Map<string, readonly string[]>();
+  for (const candidate of world.candidates.values()) {
+    const { entry, path } = candidate.file;
+    if (entry.kind !== 'file' && entry.kind !== 'executable') continue;
+    const parsed = parseAction(await opsRepo.read(entry.oid), path);
+    if (parsed.ok && parsed.value.depends_on.length > 0) edges.set(candidate.id, parsed.value.depends_on);
+  }
+  const committed = new Map([...world.candidates].map(([id, candidate]) => [id as string, candidate.committedAt]));
+  return lastOfEachCycle(edges, (id) => committed.get(id) ?? '');
+}
+
+/** Pure: `edges` from an id to what it waits for. An id on several circles is named once. */
+export function lastOfEachCycle(
+  edges: ReadonlyMap<string, readonly string[]>,
+  committedAt: (id: string) => string,
+): ReadonlySet<string> {
+  const last = new Set<string>();
+  const reaches = (from: string, goal: string): boolean => {
+    const seen = new Set<string>();
+    const open = [...(edges.get(from) ?? [])];
+    for (let id = open.pop(); id !== undefined; id = open.pop()) {
+      if (id === goal) return true;
+      if (seen.has(id) || last.has(id)) continue;
+      seen.add(id);
+      open.push(...(edges.get(id) ?? []));
+    }
+    return false;
+  };
+  // Youngest first: once it is taken out, the circles it was on are open.
+  const youngestFirst = [...edges.keys()].toSorted((a, b) => {
+    const order = committedAt(b).localeCompare(committedAt(a));
+    return order === 0 ? b.localeCompare(a) : order;
+  });
+  for (const id of youngestFirst) if (reaches(id, id)) last.add(id);
+  return last;
+}

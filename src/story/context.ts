@@ -1,0 +1,64 @@
+import type { Reason } from '../domain/run.ts';
+import type { Result } from '../domain/result.ts';
+import type { Tier } from '../domain/tier.ts';
+import type { Requirement } from '../domain/verdict.ts';
+import type { Access } from '../ports/access.ts';
+import type { ApprovalRule } from '../ports/approval.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Control } from '../ports/control.ts';
+import type { Engine } from '../ports/engine.ts';
+import type { Journal } from '../ports/journal.ts';
+import type { Log } from '../ports/log.ts';
+import type { OpsRepo } from '../ports/ops-repo.ts';
+import type { Records } from '../ports/records.ts';
+import type { Store } from '../ports/store.ts';
+import type { World } from './world.ts';
+
+/** What every step of the story may use. */
+export interface StoryContext {
+  readonly opsRepo: OpsRepo;
+  readonly journal: Journal;
+  readonly engine: Engine;
+  readonly access: Access;
+  readonly store: Store;
+  readonly records: Records;
+  readonly control: Control;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly rules: ReadonlyMap<string, ApprovalRule>;
+  readonly settings: StorySettings;
+  /** The newest world; steps that take a verdict again ask it anew. */
+  readonly world: () => World;
+  /** Tells a person where an action is; the last one told counts. */
+  readonly tell: (id: string, step: Step) => void;
+}
+
+export interface StorySettings {
+  /** Configured name and the random instance of this start. */
+  readonly dispatcher: string;
+  readonly instance: string;
+  /** What each tier needs; null: nothing configured, waits for ever. */
+  readonly requirements: Readonly<Record<Tier, Requirement | null>>;
+  readonly actionsDir: string;
+  readonly formulasDir: string;
+  readonly agent: readonly string[];
+  readonly logBytes: number;
+  readonly artifactBytes: number;
+  readonly placementSeconds: number;
+  readonly wrapSeconds: number;
+  readonly approvalDays: number;
+}
+
+/** Where an action is, for status page, log and console. */
+export interface Step {
+  readonly state: 'judging' | 'granting' | 'claiming' | 'dispatching' | 'running' | 'revoking' | 'collecting' | 'recording';
+  /** Why it does not go on at this moment; null: it does. */
+  readonly reason: Reason | null;
+}
+
+/** Every way out of the story: a result in the repo, or still pending, because. */
+export type Ending =
+  | { readonly kind: 'recorded'; readonly result: Result }
+  /** Somebody else's result lies there; nothing was overwritten. */
+  | { readonly kind: 'conflict'; readonly reason: Reason }
+  | { readonly kind: 'waiting'; readonly reason: Reason };

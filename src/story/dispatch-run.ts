@@ -1,0 +1,67 @@
+import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { decodePayload } from '../domain/payload.ts';
+import type { Run } from '../domain/run.ts';
+import type { DispatchRequest } from '../ports/engine.ts';
+import { tokenOf } from './claim-attempt.ts';
+import type { StoryContext } from './context.ts';
+
+/**
+ * A run of this attempt; or the proof that none started and none can (`unstarted`: the wrapper was consumed by
+ * ourselves, so another attempt is due); or nobody can say (`unknown`).
+ */
+export type Dispatched =
+  | { readonly kind: 'run'; readonly run: Run; readonly record: AttemptRecord }
+  | { readonly kind: 'unstarted' }
+  | { readonly kind: 'unknown'; readonly message: string };
+
+/**
+ * Step 5: is there a run for this attempt already? Found, else dispatched with the very bytes that were claimed. Safe to
+ * repeat: a second copy finds its wrapper used and starts nothing.
+ */
+export async function dispatchRun(record: AttemptRecord, context: StoryContext): Promise<Dispatched> {
+  const token = tokenOf(record);
+  const found = await context.engine.find(token);
+  if (found !== null) return { kind: 'run', run: found, record };
+  if (record.unstarted) return { kind: 'unstarted' };
+  const request = requestOf(record);
+  if (request === null) {
+    return { kind: 'unknown', message: 'the engine knows no run of this attempt, and its request was already answered' };
+  }
+  if (context.clock.now() >= new Date(record.grant.expires_at)) return proveUnstarted(record, context);
+  const dispatched = { ...record, dispatched_at: record.dispatched_at ?? context.clock.now().toISOString() };
+  await context.records.save(dispatched);
+  const run = await context.engine.dispatch(request);
+  return { kind: 'run', run, record: dispatched };
+}
+
+/** Exactly one redemption of a wrapper ever succeeds: when it is ours, no run has started and none can. */
+export async function proveUnstarted(record: AttemptRecord, context: StoryContext): Promise<Dispatched> {
+  if (record.request === null) {
+    return { kind: 'unknown', message: 'its single-use wrapper is not at hand any more' };
+  }
+  const payload = decodePayload(Buffer.from(record.request.payload, 'base64'));
+  const consumption = await context.access.consume(payload.access);
+  if (consumption === 'consumed') {
+    await context.records.save({ ...record, request: null, unstarted: true });
+    return { kind: 'unstarted' };
+  }
+  return { kind: 'unknown', message: `its single-use wrapper is ${consumption}: somebody may have started with it` };
+}
+
+function requestOf(record: AttemptRecord): DispatchRequest | null {
+  if (record.request === null) return null;
+  const { job, meta, payload } = record.request;
+  return {
+    token: tokenOf(record),
+    job,
+    meta: {
+      action_id: meta['action_id'] ?? '',
+      attempt: meta['attempt'] ?? '',
+      formula: meta['formula'] ?? '',
+      mounts: meta['mounts'] ?? '',
+      secrets_csv: meta['secrets_csv'] ?? '',
+    },
+    payload: Buffer.from(payload, 'base64'),
+    timeoutSeconds: record.entry.timeout_seconds,
+  };
+}

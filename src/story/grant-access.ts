@@ -1,0 +1,163 @@
+import { RefusedError, StalledError } from '../errors.ts';
+import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { attemptToken, sha256 } from '../domain/ids.ts';
+import type { Grant } from '../ports/access.ts';
+import type { Approval } from './approve-action.ts';
+import { type AttemptName, buildPayload, sizedFragment } from './build-payload.ts';
+import type { StoryContext } from './context.ts';
+import type { ReadAction } from './read-action.ts';
+
+/** What goes before this attempt: earlier ones of the same action, oldest first. */
+export interface Earlier {
+  readonly number: number;
+  readonly attempts: AttemptRecord['attempts'];
+  /** Token of the journal entry whose place the next attempt takes; null: there is none. */
+  readonly replaces: string | null;
+}
+
+/** The attempt that is proven not to have started, if there is one; attempt n counts only after n − 1 is proven. */
+export async function earlierOf(id: string, context: StoryContext): Promise<Earlier> {
+  const entry = context.world().journal.entries.get(id);
+  const record = entry === undefined ? null : await context.records.load(entry.token);
+  if (record?.unstarted !== true) return { number: 0, attempts: [], replaces: null };
+  const { attempt, token } = record.entry;
+  const attempts = [...record.attempts, { number: attempt, outcome: 'timed_out' as const, exit_code: 124, run: null }];
+  return { number: attempt, attempts, replaces: token };
+}
+
+/**
+ * Step 3: do all named secrets exist? Then mints exactly these, verified, and notes the attempt on this host. A note of
+ * this start that was never claimed is used again instead of minting twice. Throws RefusedError (ERR_SECRET_UNKNOWN),
+ * StalledError (ERR_ACCESS_DENIED), InvalidError (ERR_PAYLOAD_SIZE); with any of them nothing was minted.
+ */
+export async function grantAccess(
+  read: ReadAction,
+  approval: Approval,
+  earlier: Earlier,
+  context: StoryContext,
+): Promise<AttemptRecord> {
+  const attempt = nameAttempt(read, earlier, context);
+  const noted = await context.records.load(attempt.token);
+  if (noted !== null && usable(noted, context)) return noted;
+  await checkSecrets(read, context);
+  const trailerKey = context.clock.key();
+  buildPayload(read, attempt, { fragment: sizedFragment(read, context), trailerKey }, context);
+  const request = {
+    id: attempt.id,
+    attempt: attempt.number,
+    token: attempt.token,
+    blobs: { action: read.candidate.file.entry.oid, formula: read.formula.blob },
+    secrets: read.action.secrets,
+    wrapSeconds: context.settings.wrapSeconds,
+  };
+  const grant = await context.access.grant(request);
+  try {
+    await context.access.verify(request, grant);
+    const payload = buildPayload(read, attempt, { fragment: grant.fragment, trailerKey }, context);
+    const record = noteOf({ read, approval, earlier, attempt, grant, payload, trailerKey }, context);
+    await context.records.save(record);
+    return record;
+  } catch (error) {
+    await context.access.revoke(grant.accessor, attempt.token);
+    throw error;
+  }
+}
+
+function nameAttempt(read: ReadAction, earlier: Earlier, context: StoryContext): AttemptName {
+  const number = earlier.number + 1;
+  const { id, file } = read.candidate;
+  return { id, number, token: attemptToken({ repo: context.world().tips.root, id, blob: file.entry.oid, attempt: number }) };
+}
+
+/** Minted by this very start, never sent, and with time enough to be placed. */
+function usable(record: AttemptRecord, context: StoryContext): boolean {
+  const left = Date.parse(record.grant.expires_at) - context.clock.now().getTime();
+  return (
+    !record.claimed &&
+    record.request !== null &&
+    record.entry.instance === context.settings.instance &&
+    left > context.settings.placementSeconds * 1000
+  );
+}
+
+async function checkSecrets(read: ReadAction, context: StoryContext): Promise<void> {
+  const states = await context.access.states(read.action.secrets);
+  const missing = read.action.secrets.filter((name) => states.get(name) === 'missing');
+  if (missing.length > 0) {
+    throw new RefusedError('ERR_SECRET_UNKNOWN', `not in the secret store: ${missing.join(', ')}`);
+  }
+  const denied = read.action.secrets.filter((name) => states.get(name) !== 'present');
+  if (denied.length > 0) {
+    throw new StalledError('ERR_ACCESS_DENIED', `the secret store does not let us grant: ${denied.join(', ')}`);
+  }
+}
+
+interface Note {
+  readonly read: ReadAction;
+  readonly approval: Approval;
+  readonly earlier: Earlier;
+  readonly attempt: AttemptName;
+  readonly grant: Grant;
+  readonly payload: Buffer;
+  readonly trailerKey: string;
+}
+
+function noteOf(note: Note, context: StoryContext): AttemptRecord {
+  const { read, approval, attempt, grant } = note;
+  const { candidate, formula, action } = read;
+  return {
+    v: 1,
+    entry: {
+      id: attempt.id,
+      blob: candidate.file.entry.oid,
+      formula_blob: formula.blob,
+      attempt: attempt.number,
+      token: attempt.token,
+      dispatcher: context.settings.dispatcher,
+      instance: context.settings.instance,
+      claimed_at: context.clock.now().toISOString(),
+      timeout_seconds: read.timeoutSeconds,
+      state: 'claimed',
+      engine: context.engine.kind,
+      group: formula.value.concurrency,
+      payload_sha256: sha256(note.payload),
+      accessors: [grant.accessor],
+    },
+    claimed: false,
+    request: {
+      job: formula.value.job,
+      meta: {
+        action_id: attempt.id,
+        attempt: String(attempt.number),
+        formula: formula.name,
+        mounts: action.mounts.toSorted().join(','),
+        secrets_csv: action.secrets.join(','),
+      },
+      payload: note.payload.toString('base64'),
+    },
+    unstarted: false,
+    trailer_key: note.trailerKey,
+    grant: {
+      accessor: grant.accessor,
+      policies: [...grant.policies],
+      issued_at: grant.issuedAt,
+      expires_at: grant.expiresAt,
+      revoked_at: null,
+    },
+    action: {
+      path: candidate.file.path,
+      blob: candidate.file.entry.oid,
+      commit: candidate.commit,
+      sha256: read.sha256,
+      committed_at: candidate.committedAt,
+    },
+    formula: { name: formula.name, blob: formula.blob, tier: read.tier },
+    approval: {
+      required: [...approval.required],
+      evidence: approval.evidence.map(({ rule, by, what, commit, at }) => ({ rule, by, what, commit, at })),
+      approved_at: approval.approvedAt,
+    },
+    dispatched_at: null,
+    attempts: [...note.earlier.attempts],
+  };
+}

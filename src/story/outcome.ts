@@ -1,0 +1,88 @@
+import type { Code } from '../errors.ts';
+import type { Outcome, Reason, RunEnd, StopRequest } from '../domain/run.ts';
+import type { RunnerReason, Trailer } from '../domain/trailer.ts';
+import { reason } from './reasons.ts';
+
+export interface OutcomeOf {
+  readonly outcome: Outcome;
+  readonly exitCode: number;
+  readonly signal: string | null;
+  readonly oom: boolean;
+  readonly reason: Reason | null;
+}
+
+/** Exit codes of formats.md, "Which end, which code". */
+const EXIT = { timedOut: 124, cancelled: 130, nobodyKnows: 70 } as const;
+
+/**
+ * What a run's end means. The engine's word on the exit, the runner's signed trailer on its reason, and what we asked of
+ * it. Pure; every combination has a row in its table test.
+ */
+export function outcomeOf(end: RunEnd, trailer: Trailer | null, stop: StopRequest | null): OutcomeOf {
+  switch (end.kind) {
+    case 'lost':
+      return nobodyKnows('lost', reason('ERR_LOST', end.message));
+    case 'unknown':
+      return nobodyKnows('unknown', reason('ERR_RUN_UNKNOWN', end.message));
+    case 'not-started':
+      return stop?.kind === 'cancel' ? cancelled(stop) : timedOut('ERR_NOT_PLACED', end.message);
+    case 'exited':
+      return ofExit(end, trailer, stop);
+  }
+}
+
+function ofExit(end: Exited, trailer: Trailer | null, stop: StopRequest | null): OutcomeOf {
+  const exit = { signal: trailer?.signal ?? end.signal, oom: end.oom };
+  if (trailer?.reason === 'ERR_DEADLINE') return { ...timedOut('ERR_DEADLINE', 'its time was over'), ...exit };
+  // It had ended well by itself before the wish reached it: what it did counts.
+  if (stop !== null && end.exitCode !== 0) return { ...stopped(stop), ...exit };
+  const own = trailer?.reason ?? null;
+  if (own !== null) return failed(end.exitCode, exit, reason(own, `the runner ended it: ${RUNNER_SAYS[own]}`));
+  if (end.exitCode === 0) return { outcome: 'succeeded', exitCode: 0, ...exit, reason: null };
+  return failed(end.exitCode, exit, ownEnd(end.exitCode, exit, trailer));
+}
+
+type Exited = Extract<RunEnd, { kind: 'exited' }>;
+
+/** What the runner's own codes mean, as the end of a sentence. */
+const RUNNER_SAYS: Readonly<Record<RunnerReason, string>> = {
+  ERR_PAYLOAD: 'its payload was unreadable',
+  ERR_SECRET_MISSING: 'a granted secret is not in the store',
+  ERR_SECRET_EMPTY: 'a granted secret is empty',
+  ERR_SECRET_DENIED: 'the store denied a granted secret',
+  ERR_SECRET_UNMASKABLE: 'a granted secret is too short or too common to mask',
+  ERR_VAULT_UNAVAILABLE: 'the secret store did not answer',
+  ERR_WRAPPER_USED: 'its single-use wrapper had been used before',
+  ERR_WRAPPER_EXPIRED: 'its single-use wrapper had expired',
+  ERR_DIGEST: 'what it got is not what was approved',
+  ERR_DEADLINE: 'its time was over',
+  ERR_COMMAND_NOT_FOUND: 'the command of the formula is not there',
+};
+
+function stopped(stop: StopRequest): OutcomeOf {
+  return stop.kind === 'cancel' ? cancelled(stop) : timedOut('ERR_DEADLINE', stop.message);
+}
+
+function ownEnd(exitCode: number, exit: { signal: string | null; oom: boolean }, trailer: Trailer | null): Reason {
+  if (exit.oom) return reason('ERR_OOM', 'the command was killed because it wanted more memory than there was');
+  if (exit.signal !== null) return reason('ERR_COMMAND_SIGNALLED', `the command was ended by ${exit.signal}`);
+  if (trailer === null) return reason('ERR_RUNNER', `the run ended with ${exitCode} and without the runner's last words`);
+  return reason('ERR_COMMAND_FAILED', `the command ended with ${exitCode}`);
+}
+
+function failed(exitCode: number, exit: { signal: string | null; oom: boolean }, why: Reason): OutcomeOf {
+  return { outcome: 'failed', exitCode, ...exit, reason: why };
+}
+
+function cancelled(stop: StopRequest): OutcomeOf {
+  const why = reason('ERR_CANCELLED', stop.message, stop.by);
+  return { outcome: 'cancelled', exitCode: EXIT.cancelled, signal: null, oom: false, reason: why };
+}
+
+function timedOut(code: Code, message: string): OutcomeOf {
+  return { outcome: 'timed_out', exitCode: EXIT.timedOut, signal: null, oom: false, reason: reason(code, message) };
+}
+
+function nobodyKnows(outcome: 'lost' | 'unknown', why: Reason): OutcomeOf {
+  return { outcome, exitCode: EXIT.nobodyKnows, signal: null, oom: false, reason: why };
+}

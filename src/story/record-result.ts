@@ -1,0 +1,40 @@
+import { encodeResult, type Result, resultSchema } from '../domain/result.ts';
+import { resultPath } from './catalogue.ts';
+import type { Ending, StoryContext } from './context.ts';
+import { reason } from './reasons.ts';
+
+/**
+ * Step 9, first half: is the result in the repo? Create-only: a result that is there already is never overwritten. Safe
+ * to repeat; after a crash the result of the same attempt that landed before counts as ours.
+ */
+export async function publishResult(result: Result, context: StoryContext): Promise<Ending> {
+  const path = resultPath(result.action.path);
+  const answer = await context.opsRepo.publish({ path, content: encodeResult(result) }, subjectOf(result));
+  if (answer.kind === 'landed') return { kind: 'recorded', result };
+  const there = readResult(await context.opsRepo.read(answer.blob));
+  if (there !== null && sameEnd(there, result)) return { kind: 'recorded', result: there };
+  const who = there?.attempt?.dispatcher ?? 'somebody else';
+  return {
+    kind: 'conflict',
+    reason: reason('ERR_RESULT_CONFLICT', `${path} holds another result, of ${who}; ours is ${result.outcome}`),
+  };
+}
+
+function subjectOf(result: Result): string {
+  return `${result.id}: ${result.outcome}${result.outcome === 'succeeded' ? '' : ` (${result.exit_code})`}`;
+}
+
+function readResult(bytes: Uint8Array): Result | null {
+  try {
+    return resultSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  } catch {
+    return null;
+  }
+}
+
+/** Same attempt, or both without one and for the same reason: two records of one end, whatever their times. */
+function sameEnd(a: Result, b: Result): boolean {
+  if (a.id !== b.id || a.action.blob !== b.action.blob) return false;
+  if (a.attempt === null || b.attempt === null) return a.attempt === b.attempt && a.outcome === b.outcome;
+  return a.attempt.token === b.attempt.token;
+}

@@ -1,0 +1,155 @@
+import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { type Approval, approveAction } from './approve-action.ts';
+import { claimAttempt, tokenOf } from './claim-attempt.ts';
+import { checkConditions, checkHistory } from './conditions.ts';
+import type { Ending, StoryContext } from './context.ts';
+import { dispatchRun, proveUnstarted } from './dispatch-run.ts';
+import { endWithoutRun, lasting, recordAttempt, settleRun } from './end-attempt.ts';
+import { followRun } from './follow-run.ts';
+import { earlierOf, grantAccess } from './grant-access.ts';
+import { type Ended, noOrNotYet } from './no-or-not-yet.ts';
+import { outcomeOf } from './outcome.ts';
+import { type ReadAction, readAction } from './read-action.ts';
+import { reason } from './reasons.ts';
+import { isWaiting, type Waiting, waiting } from './waiting.ts';
+import type { Candidate } from './world.ts';
+
+/*
+ * The way of an action (design.md), in three parts that are told in this order:
+ *
+ *   judgeAction    1 read-action  2 approve-action, and whatever else has to hold: may it run now?
+ *   startAttempt   3 grant-access 4 claim-attempt, the verdict taken again: am I the one who runs it?
+ *   finishAttempt  5 dispatch-run 6 follow-run 7 revoke-access 8 collect-output 9 record-result
+ *
+ * Between the first two the daemon gives out slots. A restart begins with finishAttempt for what was claimed and with
+ * judgeAction for everything else: every step finds before it makes.
+ */
+
+/** May run as soon as there is a slot. */
+export interface Ready {
+  readonly kind: 'ready';
+  readonly read: ReadAction;
+  readonly approval: Approval;
+}
+
+/** Steps 1 and 2. Answers an ending only as `waiting`; a definite no is `ended` and still has to be recorded. */
+export async function judgeAction(
+  candidate: Candidate,
+  context: StoryContext,
+  signal?: AbortSignal,
+): Promise<Ready | Waiting | Ended> {
+  const world = context.world();
+  try {
+    const stop = await context.control.stopRequest(candidate.id);
+    if (stop !== null) {
+      return { kind: 'ended', candidate, outcome: 'cancelled', reason: reason('ERR_CANCELLED', stop.message, stop.by) };
+    }
+    const past = await pastOf(candidate, context);
+    if (past !== null) return past;
+    const read = await readAction(candidate, world, context.opsRepo);
+    if (isWaiting(read)) return read;
+    const tools = { opsRepo: context.opsRepo, now: context.clock.now() };
+    const held = await checkConditions(read.action, world, tools);
+    const approval = await approveAction(read, world, context, signal);
+    if (isWaiting(approval)) return approval;
+    return held ?? { kind: 'ready', read, approval };
+  } catch (error) {
+    return noOrNotYet(error, candidate);
+  }
+}
+
+/** An id that ended once is told apart before its bytes are even read: whatever they are, nothing runs. */
+async function pastOf(candidate: Candidate, context: StoryContext): Promise<Waiting | null> {
+  const world = context.world();
+  const past = checkHistory(candidate, world);
+  if (past !== null) return past;
+  const entry = world.journal.entries.get(candidate.id);
+  if (entry === undefined) return null;
+  if (entry.dispatcher !== context.settings.dispatcher) {
+    return waiting('ERR_CLAIMED_ELSEWHERE', `${entry.dispatcher} has claimed it`);
+  }
+  const unstarted = (await context.records.load(entry.token))?.unstarted === true;
+  return unstarted ? null : waiting('ERR_CLAIMED_ELSEWHERE', `attempt ${entry.attempt} of it is under way`);
+}
+
+/**
+ * Steps 3 and 4. Answers the claimed record; or why the action goes back to waiting; or the no that came up. When it
+ * throws after the grant, the note on this host is found again by the next try.
+ */
+export async function startAttempt(
+  ready: Ready,
+  context: StoryContext,
+): Promise<AttemptRecord | Waiting | Ended> {
+  const { candidate } = ready.read;
+  try {
+    context.tell(candidate.id, { state: 'granting', reason: null });
+    const earlier = await earlierOf(candidate.id, context);
+    const record = await grantAccess(ready.read, ready.approval, earlier, context);
+    const again = await judgeAgain(ready, context);
+    if (again !== null) {
+      await context.access.revoke(record.grant.accessor, tokenOf(record));
+      await context.records.remove(record.entry.token);
+      return again;
+    }
+    context.tell(candidate.id, { state: 'claiming', reason: null });
+    const limits = { groupLimit: ready.read.formula.value.concurrency_limit, replaces: earlier.replaces };
+    return await claimAttempt(record, limits, context);
+  } catch (error) {
+    return noOrNotYet(error, candidate);
+  }
+}
+
+/** The verdict of step 2 is taken again when the claim is made; null: it is the same. */
+async function judgeAgain(ready: Ready, context: StoryContext): Promise<Waiting | Ended | null> {
+  const world = context.world();
+  const { read } = ready;
+  const now = world.candidates.get(read.candidate.id);
+  if (now?.file.entry.oid !== read.candidate.file.entry.oid || now.file.path !== read.candidate.file.path) {
+    return waiting('ERR_APPROVAL_WAITING', 'its bytes at the tip changed while it was being started');
+  }
+  const again = await judgeAction(now, context);
+  if (again.kind !== 'ready') return again;
+  if (again.read.formula.blob === read.formula.blob) return null;
+  return waiting('ERR_FORMULA_CHANGED', 'its formula changed while it was being started');
+}
+
+/**
+ * Steps 5 to 9 for an attempt that is claimed, from wherever it stopped. Whatever is away is waited for. Throws
+ * ShuttingDown when we are stopping; run from the top again, it goes on.
+ */
+export async function finishAttempt(
+  claimed: AttemptRecord,
+  context: StoryContext,
+  signal: AbortSignal,
+): Promise<Ending> {
+  const { id } = claimed.entry;
+  const way = { context, signal };
+  const dispatched = await lasting(id, 'dispatching', () => dispatchOrStop(claimed, context), way);
+  if (dispatched.kind === 'unstarted') return nextAttempt(claimed);
+  if (dispatched.kind === 'cancelled') return endWithoutRun(claimed, dispatched.end, way);
+  if (dispatched.kind === 'unknown') {
+    const end = outcomeOf({ kind: 'unknown', message: dispatched.message }, null, null);
+    return endWithoutRun(claimed, end, way);
+  }
+  const followed = await followRun(dispatched.run, dispatched.record, context, signal);
+  if (followed.end.kind === 'not-started') {
+    const proven = await lasting(id, 'running', () => proveUnstarted(followed.record, context), way);
+    if (proven.kind === 'unstarted' && followed.stop === null) return nextAttempt(followed.record);
+  }
+  const ended = await settleRun(dispatched.run, followed, way);
+  return recordAttempt(ended, way);
+}
+
+/** A cancel that came before the dispatch: proven not to have started, it is cancelled without a run. */
+async function dispatchOrStop(record: AttemptRecord, context: StoryContext) {
+  const stop = await context.control.stopRequest(record.entry.id);
+  if (stop === null || (await context.engine.find(tokenOf(record))) !== null) return dispatchRun(record, context);
+  const proven = record.unstarted ? { kind: 'unstarted' as const } : await proveUnstarted(record, context);
+  if (proven.kind !== 'unstarted') return proven;
+  return { kind: 'cancelled' as const, end: outcomeOf({ kind: 'not-started', message: 'cancelled' }, null, stop) };
+}
+
+/** Proven not to have started: the action goes back to waiting, and its next attempt replaces this one's entry. */
+function nextAttempt(record: AttemptRecord): Waiting {
+  return waiting('ERR_NOT_PLACED', `attempt ${record.entry.attempt} never started; the next one is due`);
+}

@@ -1,0 +1,135 @@
+import type { ActionId, Oid } from '../domain/ids.ts';
+import type { Journal, JournalView } from '../ports/journal.ts';
+import type { OpsRepo, Tips } from '../ports/ops-repo.ts';
+import { type ActionFile, type Catalogue, createCatalogue, resultId } from './catalogue.ts';
+import type { InForce, InForceWalk } from './in-force.ts';
+
+/** An action without a result, with the commit that set its present bytes. */
+export interface Candidate {
+  readonly id: ActionId;
+  readonly file: ActionFile;
+  /** Newest first-parent commit that changed the path; its committer date. */
+  readonly commit: Oid;
+  readonly committedAt: string;
+  /** Other files of the same id, committed later: reported, never run. */
+  readonly duplicates: readonly string[];
+}
+
+/** Everything that is known of the outside at one moment. Replaced as a whole by the next look. */
+export interface World {
+  readonly tips: Tips;
+  readonly catalogue: Catalogue;
+  readonly inForce: InForce;
+  readonly journal: JournalView;
+  readonly candidates: ReadonlyMap<ActionId, Candidate>;
+  /** A commit of the branch once held a result of this id. */
+  everRecorded(id: string): boolean;
+  /** The branch itself asks for a pause (`vault/PAUSE`). */
+  readonly pausedByBranch: boolean;
+}
+
+export interface WorldDeps {
+  readonly opsRepo: OpsRepo;
+  readonly journal: Journal;
+  readonly inForce: InForceWalk;
+  readonly paths: { readonly actionsDir: string; readonly formulasDir: string; readonly pauseFile: string };
+}
+
+export interface Watcher {
+  /**
+   * Asks git for what is new and answers the world as it is now. Safe to repeat; an error leaves the last world as it
+   * was. When nothing has changed the very same world is answered. Errors: TransientError, StalledError of the ops repo.
+   */
+  look(signal?: AbortSignal): Promise<World>;
+}
+
+interface Setter {
+  readonly blob: Oid;
+  readonly commit: Oid;
+  readonly committedAt: string;
+}
+
+/** Keeps what was seen between two looks, so that a look costs what changed. */
+export function createWatcher(deps: WorldDeps): Watcher {
+  const { opsRepo, journal, paths } = deps;
+  const catalogue = createCatalogue();
+  const setters = new Map<string, Setter>();
+  const recorded = new Set<string>();
+  let seen: Oid | null = null;
+  let last: World | null = null;
+
+  async function catchUp(tip: Oid): Promise<void> {
+    if (seen === tip) return;
+    if (seen === null) catalogue.load(await opsRepo.list(tip, [paths.actionsDir]));
+    else catalogue.apply(await opsRepo.changes(seen, tip, [paths.actionsDir]));
+    const from = seen !== null && (await opsRepo.isAncestor(seen, tip)) ? seen : null;
+    for (const path of await opsRepo.everAdded(from, tip, paths.actionsDir, '.result.json')) recorded.add(resultId(path));
+    seen = tip;
+  }
+
+  /** Who set the bytes of each pending action; asked only for those whose bytes are new to us. */
+  async function findSetters(tip: Oid, files: readonly ActionFile[]): Promise<void> {
+    const unknown = files.filter((file) => setters.get(file.path)?.blob !== file.entry.oid).map((file) => file.path);
+    if (unknown.length > 0) {
+      const found = await opsRepo.lastChanged(tip, unknown);
+      for (const file of files) {
+        const at = found.get(file.path);
+        if (at !== undefined) setters.set(file.path, { blob: file.entry.oid, ...at });
+      }
+    }
+    const pending = new Set(files.map((file) => file.path));
+    for (const path of setters.keys()) if (!pending.has(path)) setters.delete(path);
+  }
+
+  return {
+    async look(signal) {
+      // The journal first: results land before tombstones, so that what has ended is never seen as never begun.
+      const view = await journal.refresh(signal);
+      const tips = await opsRepo.refresh(signal);
+      await catchUp(tips.tip);
+      const inForce = await deps.inForce.at(tips.tip, signal);
+      if (last !== null && same(last, { tips, view, inForce })) return last;
+      const files = catalogue.pending();
+      await findSetters(tips.tip, files);
+      const pause = await opsRepo.entryAt(tips.tip, paths.pauseFile);
+      last = {
+        tips,
+        catalogue,
+        inForce,
+        journal: view,
+        candidates: candidatesOf(files, setters),
+        everRecorded: (id) => recorded.has(id),
+        pausedByBranch: pause !== null,
+      };
+      return last;
+    },
+  };
+}
+
+function same(last: World, now: { tips: Tips; view: JournalView; inForce: InForce }): boolean {
+  const { tips, view, inForce } = now;
+  return (
+    last.tips.tip === tips.tip &&
+    last.tips.descends === tips.descends &&
+    last.journal === view &&
+    last.inForce === inForce
+  );
+}
+
+/** One candidate an id: the file that was committed first. */
+function candidatesOf(
+  files: readonly ActionFile[],
+  setters: ReadonlyMap<string, Setter>,
+): ReadonlyMap<ActionId, Candidate> {
+  const candidates = new Map<ActionId, Candidate>();
+  for (const file of files) {
+    const setter = setters.get(file.path);
+    if (setter === undefined) continue;
+    const { commit, committedAt } = setter;
+    const other = candidates.get(file.id);
+    const first = other === undefined || committedAt < other.committedAt;
+    const duplicates = [...(other?.duplicates ?? []), ...(other === undefined ? [] : [first ? other.file.path : file.path])];
+    candidates.set(file.id, first ? { id: file.id, file, commit, committedAt, duplicates } : { ...other, duplicates });
+  }
+  return candidates;
+}

@@ -1,0 +1,274 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { oid as asOid, type Oid } from '../../src/domain/ids.ts';
+
+/**
+ * Makes ops repos with real git: a bare remote, and a writer that commits to a scratch clone of it by plumbing (no work
+ * tree), as another person would. Everything lies beneath folders that the test itself makes and removes.
+ */
+
+export interface Who {
+  readonly name: string;
+  readonly email: string;
+}
+
+/** Content of a file; null removes it. `mode` makes it a link (120000), an executable (100755) or a submodule (160000: `content` is the commit). */
+export type FileContent = string | Uint8Array | null | { readonly mode: string; readonly content: string };
+
+export interface CommitOptions {
+  readonly message?: string;
+  readonly author?: Who;
+  /** Default: the author. */
+  readonly committer?: Who;
+  /** Private SSH key file; the commit is signed with it. */
+  readonly signingKey?: string;
+  /** Default: one minute after the commit before, from 2026-01-01 on. */
+  readonly date?: Date;
+}
+
+export interface SigningKey {
+  readonly file: string;
+  /** `ssh-ed25519 AAAA…`, without comment. */
+  readonly publicKey: string;
+}
+
+export const someone: Who = { name: 'Some One', email: 'someone@example.org' };
+
+/** A new temporary folder and how to remove it again. */
+export async function temporaryFolder(prefix = 'edge-git-'): Promise<{ dir: string; remove: () => Promise<void> }> {
+  const dir = await mkdtemp(path.join(tmpdir(), prefix));
+  return { dir, remove: () => rm(dir, { recursive: true, force: true, maxRetries: 5 }) };
+}
+
+/** Makes an empty bare repo in `dir` and answers its path. */
+export async function createRemote(
+  dir: string,
+  options: { readonly branch?: string; readonly objectFormat?: 'sha1' | 'sha256' } = {},
+): Promise<string> {
+  await mkdir(dir, { recursive: true });
+  const format = `--object-format=${options.objectFormat ?? 'sha1'}`;
+  await git(['init', '--quiet', '--bare', '--template=', format, '-b', options.branch ?? 'main', dir], {});
+  return dir;
+}
+
+/** Makes an Ed25519 key pair without passphrase. */
+export async function createSigningKey(dir: string, name = 'key'): Promise<SigningKey> {
+  await mkdir(dir, { recursive: true });
+  const file = path.join(dir, name);
+  await execute('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file], {});
+  const [type = '', key = ''] = (await readFile(`${file}.pub`, 'utf8')).split(' ');
+  return { file, publicKey: `${type} ${key}` };
+}
+
+/** One person's clone. Not for use by two callers at the same time. */
+export class Writer {
+  readonly dir: string;
+  readonly remote: string;
+  #branch: string;
+  #clock = Date.parse('2026-01-01T00:00:00Z');
+
+  private constructor(remote: string, dir: string, branch: string) {
+    this.remote = remote;
+    this.dir = dir;
+    this.#branch = branch;
+  }
+
+  /** A scratch clone in `dir` (made); holds what the remote has, on `branch`. */
+  static async open(remote: string, dir: string, branch = 'main'): Promise<Writer> {
+    const format = (await git(['rev-parse', '--show-object-format'], { GIT_DIR: remote }).catch(() => 'sha1')).trim();
+    await createRemote(dir, { branch, objectFormat: format === 'sha256' ? 'sha256' : 'sha1' });
+    const writer = new Writer(remote, dir, branch);
+    await writer.pull().catch(() => undefined);
+    return writer;
+  }
+
+  /** Commits these changes on top of the present branch; not yet pushed. */
+  async commit(files: Readonly<Record<string, FileContent>>, options: CommitOptions = {}): Promise<Oid> {
+    const parent = await this.resolve('HEAD');
+    await this.git(parent === null ? ['read-tree', '--empty'] : ['read-tree', parent]);
+    return this.#finish(files, parent === null ? [] : [parent], options);
+  }
+
+  /** Merges another branch with a merge commit, always; `files` settles conflicts (or is the evil of the merge). */
+  async merge(
+    other: string,
+    files: Readonly<Record<string, FileContent>> = {},
+    options: CommitOptions = {},
+  ): Promise<Oid> {
+    const ours = await this.resolve('HEAD');
+    const theirs = await this.resolve(other);
+    if (ours === null || theirs === null) throw new Error('nothing to merge');
+    const base = (await this.git(['merge-base', ours, theirs])).trim();
+    await this.git(['read-tree', '--empty']);
+    await this.git(['read-tree', '-i', '-m', '--aggressive', base, ours, theirs]);
+    return this.#finish(files, [ours, theirs], { message: `Merge ${other}`, ...options });
+  }
+
+  /** Puts HEAD on a branch, made at `from` (default: here) if it is not there. */
+  async checkout(branch: string, from = 'HEAD'): Promise<void> {
+    if ((await this.resolve(`refs/heads/${branch}`)) === null) {
+      await this.git(['update-ref', `refs/heads/${branch}`, (await this.resolve(from)) ?? from]);
+    }
+    await this.git(['symbolic-ref', 'HEAD', `refs/heads/${branch}`]);
+    this.#branch = branch;
+  }
+
+  /** Moves the present branch to any commit (as `reset --hard`). */
+  async reset(to: string): Promise<void> {
+    await this.git(['update-ref', `refs/heads/${this.#branch}`, (await this.resolve(to)) ?? to]);
+  }
+
+  /** Pushes the present branch; `force` overwrites. Rejects when it is refused. */
+  async push(options: { readonly force?: boolean; readonly to?: string } = {}): Promise<void> {
+    const to = options.to ?? `refs/heads/${this.#branch}`;
+    await this.git(['push', '--quiet', ...(options.force ? ['--force'] : []), this.remote, `HEAD:${to}`]);
+  }
+
+  /** Takes the remote's state of the present branch. */
+  async pull(): Promise<Oid> {
+    await this.git(['fetch', '--quiet', '--no-tags', this.remote, `+refs/heads/${this.#branch}:refs/incoming`]);
+    const tip = asOid((await this.git(['rev-parse', 'refs/incoming'])).trim());
+    await this.reset(tip);
+    return tip;
+  }
+
+  /** Makes a lightweight tag, or an annotated (and signed) one with a message. */
+  async tag(name: string, options: { readonly message?: string; readonly signingKey?: string } = {}): Promise<void> {
+    if (options.message === undefined) return void (await this.git(['tag', name, 'HEAD']));
+    const sign = options.signingKey === undefined ? ['-a'] : ['-s', '-u', options.signingKey];
+    await this.git(['-c', 'gpg.format=ssh', 'tag', ...sign, '-m', options.message, name, 'HEAD']);
+  }
+
+  async pushTag(name: string): Promise<void> {
+    await this.git(['push', '--quiet', this.remote, `refs/tags/${name}`]);
+  }
+
+  /** Object id of a revision, null if there is none. */
+  async resolve(revision: string): Promise<Oid | null> {
+    const out = await this.git(['rev-parse', '--verify', '--quiet', revision]).catch(() => '');
+    return out === '' ? null : asOid(out.trim());
+  }
+
+  async blobAt(revision: string, file: string): Promise<Oid | null> {
+    return this.resolve(`${revision}:${file}`);
+  }
+
+  /** Runs any git command in the clone and answers its stdout. */
+  git(args: readonly string[], options: { readonly env?: Env; readonly input?: string | Uint8Array } = {}) {
+    return git(
+      args,
+      { GIT_DIR: this.dir, GIT_INDEX_FILE: path.join(this.dir, 'scratch-index'), ...options.env },
+      options.input,
+    );
+  }
+
+  async #finish(
+    files: Readonly<Record<string, FileContent>>,
+    parents: readonly Oid[],
+    options: CommitOptions,
+  ): Promise<Oid> {
+    const records: string[] = [];
+    for (const [file, content] of Object.entries(files)) {
+      // Removing first also settles the stages of a conflict.
+      records.push(`0 ${'0'.repeat(40)}\t${file}\0`, ...(await this.#entry(file, content)));
+    }
+    await this.git(['update-index', '-z', '--index-info'], { input: records.join('') });
+    const tree = (await this.git(['write-tree'])).trim();
+    const sign = options.signingKey === undefined ? [] : [`-S${options.signingKey}`];
+    const args = [
+      '-c',
+      'gpg.format=ssh',
+      'commit-tree',
+      ...sign,
+      ...parents.flatMap((p) => ['-p', p]),
+      '-F',
+      '-',
+      tree,
+    ];
+    const env = this.#identity(options);
+    const commit = asOid((await this.git(args, { env, input: options.message ?? 'change\n' })).trim());
+    await this.git(['update-ref', 'HEAD', commit]);
+    return commit;
+  }
+
+  async #entry(file: string, content: FileContent): Promise<string[]> {
+    if (content === null) return [];
+    const plain = typeof content === 'string' || content instanceof Uint8Array;
+    const mode = plain ? '100644' : content.mode;
+    const input = plain ? content : content.content;
+    const id = mode === '160000' ? String(input) : (await this.git(['hash-object', '-w', '--stdin'], { input })).trim();
+    return [`${mode} ${id} 0\t${file}\0`];
+  }
+
+  #identity(options: CommitOptions): Env {
+    this.#clock += 60_000;
+    const date = `@${Math.floor((options.date?.getTime() ?? this.#clock) / 1000)} +0000`;
+    const author = options.author ?? someone;
+    const committer = options.committer ?? author;
+    return {
+      GIT_AUTHOR_NAME: author.name,
+      GIT_AUTHOR_EMAIL: author.email,
+      GIT_AUTHOR_DATE: date,
+      GIT_COMMITTER_NAME: committer.name,
+      GIT_COMMITTER_EMAIL: committer.email,
+      GIT_COMMITTER_DATE: date,
+    };
+  }
+}
+
+/** Writes a commit object with exactly these bytes (hostile ones too) and answers its id; git checks nothing. */
+export async function writeRawCommit(writer: Writer, raw: string | Uint8Array): Promise<Oid> {
+  const out = await writer.git(['hash-object', '-t', 'commit', '-w', '--stdin', '--literally'], { input: raw });
+  return asOid(out.trim());
+}
+
+/** A repo with one commit that holds `files`, pushed. */
+export async function seededRemote(
+  dir: string,
+  files: Readonly<Record<string, FileContent>>,
+): Promise<{ remote: string; writer: Writer }> {
+  const remote = await createRemote(path.join(dir, 'remote.git'));
+  const writer = await Writer.open(remote, path.join(dir, 'writer.git'));
+  await writer.commit(files, { message: 'first\n' });
+  await writer.push();
+  return { remote, writer };
+}
+
+/** Makes the remote run `script` (POSIX sh) as its hook `name`. */
+export async function installHook(remote: string, name: string, script: string): Promise<void> {
+  await mkdir(path.join(remote, 'hooks'), { recursive: true });
+  await writeFile(path.join(remote, 'hooks', name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+}
+
+type Env = Readonly<Record<string, string>>;
+
+/** Runs git in a closed environment; rejects with its stderr when it fails. */
+export function git(args: readonly string[], env: Env, input?: string | Uint8Array): Promise<string> {
+  return execute('git', args, env, input);
+}
+
+function execute(command: string, args: readonly string[], env: Env, input?: string | Uint8Array): Promise<string> {
+  const closed = {
+    PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+    HOME: '/nonexistent',
+    LC_ALL: 'C',
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_CONFIG_SYSTEM: '/dev/null',
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_COMMITTER_NAME: someone.name,
+    GIT_COMMITTER_EMAIL: someone.email,
+    ...env,
+  };
+  return new Promise((resolve, reject) => {
+    const child = execFile(command, args, { env: closed, maxBuffer: 1 << 28 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(`${command} ${args[0] ?? ''}: ${stderr.trim() || error.message}`, { cause: error }));
+    });
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input ?? '');
+  });
+}

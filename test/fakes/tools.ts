@@ -1,0 +1,33 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { systemClock } from '../../src/adapters/clock.ts';
+import type { Tools } from '../../src/adapters/factory.ts';
+import type { Clock } from '../../src/ports/clock.ts';
+
+/** A temporary folder as state_dir, a log that says nothing and a clock that can be moved forward. */
+export interface TestTools extends Tools {
+  /** Moves wall and monotonic time. */
+  advance(seconds: number): void;
+  remove(): void;
+}
+
+export function makeTools(): TestTools {
+  let ahead = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => new Date(Date.now() + ahead),
+    monotonic: () => performance.now() + ahead,
+  };
+  const quiet = (): void => undefined;
+  const stateDir = mkdtempSync(path.join(tmpdir(), 'adapters-'));
+  return {
+    stateDir,
+    clock,
+    log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    advance: (seconds) => {
+      ahead += seconds * 1000;
+    },
+    remove: () => rmSync(stateDir, { recursive: true, force: true }),
+  };
+}

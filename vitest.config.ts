@@ -1,0 +1,27 @@
+import process from 'node:process';
+import { defineConfig } from 'vitest/config';
+
+const everyTest = 'test/**/*.test.ts';
+const faults = 'test/**/*.faults.ts';
+const ambient = Object.entries(process.env).map(([name, value = '']) => [name, value] as const);
+const realServices = ambient.filter(([name]) => /^(NOMAD|VAULT|BAO)_/.test(name));
+const inCi = Boolean(process.env['CI']);
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    setupFiles: ['test/setup.ts'],
+    provide: { realServices: Object.fromEntries(realServices) },
+    reporters: inCi ? ['default', 'json'] : ['default'],
+    outputFile: { json: 'test-results/vitest.json' },
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
+    projects: [
+      { extends: true, test: { name: 'tests', include: [everyTest] } },
+      // Fault injection takes minutes: kept out of `npm test`, run by `npm run test:faults`.
+      { extends: true, test: { name: 'faults', include: [faults], testTimeout: 600_000, hookTimeout: 120_000 } },
+    ],
+  },
+});
