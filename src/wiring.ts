@@ -5,10 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { accesses } from './adapters/access/index.ts';
 import { systemClock } from './adapters/clock.ts';
 import { createFileControl } from './adapters/control.ts';
+import { mkdirDurably, writeDurably } from './adapters/durable-file.ts';
 import { engines } from './adapters/engines/index.ts';
 import type { AccessFactory, EngineFactory, StoreFactory, Tools } from './adapters/factory.ts';
 import { openOpsRepo, type OpsRepoOptions } from './adapters/ops-repo/branch.ts';
 import { openJournal } from './adapters/ops-repo/journal.ts';
+import { RemoteRefs } from './adapters/ops-repo/refs.ts';
 import { createFileRecords } from './adapters/records.ts';
 import { stateLayout } from './adapters/state-dir.ts';
 import { stores } from './adapters/stores/index.ts';
@@ -21,7 +23,7 @@ import { UsageError } from './errors.ts';
 import type { ApprovalRule } from './ports/approval.ts';
 import type { Log } from './ports/log.ts';
 import { createInForce } from './story/in-force.ts';
-import { createWatcher } from './story/world.ts';
+import { createWatcher, type Watcher } from './story/world.ts';
 
 /*
  * The composition root: configuration → implementations. The only place that knows all of them by name.
@@ -44,6 +46,8 @@ export interface WireOptions {
   readonly log: Log;
   /** Folder of the clones beneath `state_dir/cache`; a command beside the daemon uses its own. */
   readonly cacheDir: string;
+  /** Where the last accepted tip is kept; default: in state_dir. Who only looks brings a copy. */
+  readonly acceptedTipFile?: string;
   /** Time between two landed pushes of results while more arrive, in milliseconds. */
   readonly pushSpacingMs?: number;
 }
@@ -55,46 +59,19 @@ export interface Wired extends Omit<DaemonDeps, 'onResult' | 'onStep'> {
 
 /** Opens nothing outside but the clones; throws UsageError for what only shows when parts meet. */
 export async function wire(config: Config, options: WireOptions): Promise<Wired> {
-  const clock = systemClock;
   const { log } = options;
+  const clock = systemClock;
   const layout = stateLayout(config.dispatcher.state_dir);
   const tools: Tools = { stateDir: layout.root, clock, log };
   const instance = randomBytes(8).toString('hex');
-  const git = gitOptions(config, layout.root, options);
-  const opsRepo = await openOpsRepo(git, clock);
-  const journal = await openJournal(
-    {
-      ...git,
-      url: config.ops_repo.journal_url ?? config.ops_repo.url,
-      // A claim holds a start back: what arrives during a push goes together anyway.
-      pushSpacingMs: 0,
-      journalRef: config.ops_repo.journal_ref,
-      instance,
-      dispatcher: config.dispatcher.name,
-      tombstoneDays: config.limits.approval_days + 1,
-    },
-    clock,
-  );
+  const git = await openGit(config, layout.root, { ...options, instance });
+  const { opsRepo, journal } = git;
   const rules = new Map<string, ApprovalRule>(
     Object.entries(approvals).map(([name, factory]) => [name, factory.create({ opsRepo })]),
   );
-  const { actions_dir, formulas_dir, policy_file } = config.ops_repo;
-  const inForce = createInForce({
-    opsRepo,
-    rules,
-    requirement: config.approval.high,
-    trustedCommit: trustedCommit(config),
-    paths: { formulasDir: formulas_dir, policyFile: policy_file },
-  });
-  const watcher = createWatcher({
-    opsRepo,
-    journal,
-    inForce,
-    paths: { actionsDir: actions_dir, formulasDir: formulas_dir, pauseFile: `${path.posix.dirname(actions_dir)}/PAUSE` },
-  });
   return {
     config,
-    watcher,
+    watcher: watcherOf(config, git, rules),
     settings: {
       pollSeconds: config.dispatcher.poll_seconds,
       inFlight: config.limits.in_flight,
@@ -113,22 +90,69 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
       rules,
       settings: storySettings(config, instance),
     },
-    async close() {
-      await journal.close();
-      await opsRepo.close();
-    },
+    close: git.close,
   };
 }
 
-function gitOptions(config: Config, stateDir: string, options: WireOptions): OpsRepoOptions {
+/** Branch and journal; in the same repo a poll of both is one request. */
+async function openGit(config: Config, stateDir: string, options: WireOptions & { readonly instance: string }) {
+  const git = await gitOptions(config, stateDir, options);
+  const refs = new RemoteRefs(git, systemClock);
+  const opsRepo = await openOpsRepo({ ...git, refs }, systemClock);
+  const url = config.ops_repo.journal_url ?? git.url;
+  const journal = await openJournal(
+    {
+      ...git,
+      url,
+      // A claim holds a start back: what arrives during a push goes together anyway.
+      pushSpacingMs: 0,
+      ...(url === git.url ? { refs } : {}),
+      journalRef: config.ops_repo.journal_ref,
+      instance: options.instance,
+      dispatcher: config.dispatcher.name,
+      tombstoneDays: config.limits.approval_days + 1,
+    },
+    systemClock,
+  );
+  const close = async () => {
+    await journal.close();
+    await opsRepo.close();
+    refs.close();
+  };
+  return { opsRepo, journal, close };
+}
+
+function watcherOf(
+  config: Config,
+  { opsRepo, journal }: Pick<Awaited<ReturnType<typeof openGit>>, 'opsRepo' | 'journal'>,
+  rules: ReadonlyMap<string, ApprovalRule>,
+): Watcher {
+  const { actions_dir, formulas_dir, policy_file } = config.ops_repo;
+  const inForce = createInForce({
+    opsRepo,
+    rules,
+    requirement: config.approval.high,
+    trustedCommit: trustedCommit(config),
+    paths: { formulasDir: formulas_dir, policyFile: policy_file },
+  });
+  const pauseFile = `${path.posix.dirname(actions_dir)}/PAUSE`;
+  return createWatcher({
+    opsRepo,
+    journal,
+    inForce,
+    paths: { actionsDir: actions_dir, formulasDir: formulas_dir, pauseFile },
+  });
+}
+
+async function gitOptions(config: Config, stateDir: string, options: WireOptions): Promise<OpsRepoOptions> {
   const { ops_repo } = config;
   return {
     url: ops_repo.url,
     branch: ops_repo.branch,
     dir: options.cacheDir,
-    acceptedTipFile: path.join(stateDir, 'accepted-tip'),
+    acceptedTipFile: options.acceptedTipFile ?? path.join(stateDir, 'accepted-tip'),
     username: ops_repo.username,
-    tokenFile: ops_repo.token_file ?? '',
+    tokenFile: await tokenFile(config, options.cacheDir),
     sshKeyFile: ops_repo.ssh_key_file ?? '',
     knownHostsFile: ops_repo.known_hosts_file ?? '',
     author: ops_repo.author,
@@ -136,6 +160,16 @@ function gitOptions(config: Config, stateDir: string, options: WireOptions): Ops
     pushSpacingMs: options.pushSpacingMs ?? PUSH_SPACING_MS,
     log: options.log,
   };
+}
+
+/** Git reads the token from a 0600 file and from nowhere else; one that the environment gave is put into one. */
+async function tokenFile(config: Config, cacheDir: string): Promise<string> {
+  const given = config.secrets['ops_repo.token'];
+  if (given === undefined) return config.ops_repo.token_file ?? '';
+  const file = path.join(cacheDir, 'ops-repo-token');
+  await mkdirDurably(cacheDir);
+  await writeDurably(file, given.reveal());
+  return file;
 }
 
 const GIT_TIMEOUT_MS = 60_000;

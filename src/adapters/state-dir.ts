@@ -52,6 +52,16 @@ export async function openStateDir(stateDir: string): Promise<StateDir> {
   return { layout, release };
 }
 
+/** Who holds the lock of a state_dir at this moment; null: nobody. Changes nothing. Throws Node's own errors. */
+export async function lockHolder(stateDir: string): Promise<{ readonly pid: number; readonly host: string } | null> {
+  const { root } = stateLayout(stateDir);
+  const numbers = await lockNumbers(root).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  });
+  return numbers.length === 0 ? null : holderOf(lockFile(root, Math.max(...numbers)));
+}
+
 /*
  * The lock is a row of numbered files `lock.<n>`; the highest one counts, and it is never deleted, only freed. Whoever
  * finds the highest one free or its holder dead links lock.<n + 1>: exactly one link succeeds. Since the highest number
@@ -102,12 +112,16 @@ async function lockNumbers(root: string): Promise<number[]> {
 }
 
 async function refuseIfHeld(file: string): Promise<void> {
+  const holder = await holderOf(file);
+  if (holder !== null) throw lockedBy(file, `process ${holder.pid} on ${JSON.stringify(holder.host)}`);
+}
+
+/** null: freed, or its holder is dead. */
+async function holderOf(file: string): Promise<Lock | null> {
   const lock = await readLock(file);
-  if (lock === null || lock.released) return;
+  if (lock === null || lock.released) return null;
   const canLookUp = lock.boot_id === readBootId() && lock.pid_namespace === readPidNamespace();
-  if (canLookUp ? isAlive(lock) : await hasFreshSign(file)) {
-    throw lockedBy(file, `process ${lock.pid} on ${JSON.stringify(lock.host)}`);
-  }
+  return (canLookUp ? isAlive(lock) : await hasFreshSign(file)) ? lock : null;
 }
 
 /** null: gone, or no lock of ours. It is linked into place whole, so a torn one is nobody's. */

@@ -3,7 +3,8 @@ import type { OpsRepo } from '../ports/ops-repo.ts';
 import { signedCommit } from './signed-commit.ts';
 import { trustBranch } from './trust-branch.ts';
 
-export interface ApprovalTools {
+/** What the rules of this version ask their evidence of. */
+interface ApprovalTools {
   readonly opsRepo: OpsRepo;
 }
 

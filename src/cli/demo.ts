@@ -8,7 +8,7 @@ import { createDaemon, type OnceReport } from '../daemon/daemon.ts';
 import { UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { availableParts, sectionSchemas, wire } from '../wiring.ts';
-import type { CliCommand } from './commands.ts';
+import type { CliCommand } from './command.ts';
 import { DEMO_ACTIONS, type DemoRepo, makeDemoRepo } from './demo-repo.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine, quoted } from './io.ts';
 import { createTeller, type Teller } from './demo-teller.ts';

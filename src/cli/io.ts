@@ -6,8 +6,8 @@ import { printable } from '../domain/text.ts';
 export interface Io {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
-  readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean };
+  readonly stdout: { write(text: string | Uint8Array): unknown; readonly isTTY?: boolean; readonly columns?: number };
+  readonly stderr: { write(text: string | Uint8Array): unknown; readonly isTTY?: boolean };
   /** Aborted by the first SIGINT or SIGTERM; the second one ends the process. */
   readonly signal: AbortSignal;
 }

@@ -5,7 +5,7 @@ import { createDaemon, type OnceReport } from '../daemon/daemon.ts';
 import { startHealth } from '../daemon/http/health.ts';
 import { createLog } from '../log.ts';
 import { wire } from '../wiring.ts';
-import type { CliCommand } from './commands.ts';
+import type { CliCommand } from './command.ts';
 import { ensureEmbeddedRepo } from './embedded.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine, quoted } from './io.ts';
 import { loadSettings } from './settings.ts';

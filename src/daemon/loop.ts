@@ -3,10 +3,10 @@ import type { Reason } from '../domain/run.ts';
 import { StalledError, toError, TransientError } from '../errors.ts';
 import type { StoryContext } from '../story/context.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
-import type { Ended } from '../story/no-or-not-yet.ts';
-import { judgeAction, type Ready } from '../story/run-action.ts';
-import type { Candidate, Watcher, World } from '../story/world.ts';
+import type { Ready } from '../story/run-action.ts';
+import type { Watcher, World } from '../story/world.ts';
 import type { Board } from './board.ts';
+import { Judgements } from './judgements.ts';
 import { resumeOwn } from './resume.ts';
 import { chooseStarts, holdersOf } from './slots.ts';
 import type { Tasks } from './tasks.ts';
@@ -57,6 +57,7 @@ export function createLoop(deps: LoopDeps): Loop {
 
 class DaemonLoop implements Loop {
   readonly #deps: LoopDeps;
+  readonly #judgements: Judgements;
   /** Monotonic times of the starts of the last minute. */
   readonly #starts: number[] = [];
   #waker = new AbortController();
@@ -64,6 +65,7 @@ class DaemonLoop implements Loop {
 
   constructor(deps: LoopDeps) {
     this.#deps = deps;
+    this.#judgements = new Judgements(deps.context);
   }
 
   async cycle(signal: AbortSignal, only?: ReadonlySet<string>): Promise<Cycle> {
@@ -115,7 +117,7 @@ class DaemonLoop implements Loop {
     const candidates = [...world.candidates.values()].filter(
       ({ id }) => !busy.has(id) && !tasks.has(id) && (only === undefined || only.has(id)),
     );
-    const { ready, ended, waiting } = await judgeAll(candidates, context, signal);
+    const { ready, ended, waiting } = await this.#judgements.all(candidates, world, signal);
     for (const no of ended) tasks.record(no);
     const started = (await holdBack(world, ready, waiting, context)) ? 0 : this.#startReady(world, ready, waiting);
     for (const [id, why] of waiting) board.tell(id, 'pending', why);
@@ -151,25 +153,6 @@ class DaemonLoop implements Loop {
   }
 }
 
-async function judgeAll(candidates: readonly Candidate[], context: StoryContext, signal: AbortSignal) {
-  const ready: Ready[] = [];
-  const ended: Ended[] = [];
-  const waiting = new Map<string, Reason>();
-  for (const candidate of candidates) {
-    try {
-      const verdict = await judgeAction(candidate, context, signal);
-      if (verdict.kind === 'ready') ready.push(verdict);
-      else if (verdict.kind === 'ended') ended.push(verdict);
-      else waiting.set(candidate.id, verdict.reason);
-    } catch (error) {
-      // A bug of ours with one action must not stop the others.
-      context.log.error('could not judge the action', { id: candidate.id, err: toError(error) });
-      waiting.set(candidate.id, reason('ERR_INTERNAL', 'the dispatcher made a mistake; its log says more'));
-    }
-  }
-  return { ready, ended, waiting };
-}
-
 /** Paused or fenced: nothing new is claimed, runs go on. */
 async function holdBack(
   world: World,
@@ -188,7 +171,8 @@ function tidyBoard(board: Board, world: World): void {
   for (const line of board.lines()) if (line.state === 'pending' && !pending.has(line.id)) board.gone(line.id);
 }
 
-function wantingOf({ read }: Ready) {
+/** What decides the turn of an action that may run. */
+export function wantingOf({ read }: Ready) {
   const { action, formula, candidate } = read;
   return {
     id: candidate.id,
@@ -199,10 +183,16 @@ function wantingOf({ read }: Ready) {
   };
 }
 
-async function reasonToHold(world: World, context: StoryContext): Promise<Reason | null> {
+/** Why nothing new is claimed, by anybody's wish; null: nobody asked for it. */
+export async function pauseReason(world: World, context: StoryContext): Promise<Reason | null> {
   const paused = await context.control.paused();
   if (paused !== null) return reason('ERR_PAUSED', `${paused.by} paused the dispatcher at ${paused.at}`);
-  if (world.pausedByBranch) return reason('ERR_PAUSED', 'the branch holds a PAUSE file');
+  return world.pausedByBranch ? reason('ERR_PAUSED', 'the branch holds a PAUSE file') : null;
+}
+
+async function reasonToHold(world: World, context: StoryContext): Promise<Reason | null> {
+  const paused = await pauseReason(world, context);
+  if (paused !== null) return paused;
   const { dispatcher, instance } = context.settings;
   for (const entry of world.journal.entries.values()) {
     if (entry.dispatcher === dispatcher && entry.instance !== instance) {

@@ -71,9 +71,12 @@ export function dependencyCycle(
 ): ReadonlyMap<ActionId, readonly ActionId[]> {
   const closing = new Map<ActionId, readonly ActionId[]>();
   const older = new Set<ActionId>();
+  const awaited = new Set<ActionId>();
   for (const id of committed) {
     older.add(id);
-    const circle = wayBack(id, actions, older);
+    for (const dependency of actions.get(id) ?? []) awaited.add(dependency);
+    // Only what something as old waits for can close a circle: most actions are never looked at further.
+    const circle = awaited.has(id) ? wayBack(id, actions, older) : null;
     if (circle !== null) closing.set(id, circle);
   }
   return closing;

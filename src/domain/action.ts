@@ -22,7 +22,7 @@ import { TIERS, type Tier } from './tier.ts';
 import { readTomlFile } from './toml.ts';
 
 /** `vault/actions/<id>.toml` (formats.md, Action). */
-export const ACTION_MAX_BYTES = 16 * 1024;
+const ACTION_MAX_BYTES = 16 * 1024;
 
 const date = 'must be a date-time with time zone, like 2026-04-01T08:00:00Z';
 const moment = z.iso.datetime({ offset: true, error: date });

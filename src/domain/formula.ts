@@ -22,7 +22,7 @@ import { highestTier, TIERS, type Tier } from './tier.ts';
 import { readTomlFile } from './toml.ts';
 
 /** `vault/formulas/<name>.toml` (formats.md, Formula): what may be run. */
-export const FORMULA_MAX_BYTES = 64 * 1024;
+const FORMULA_MAX_BYTES = 64 * 1024;
 
 const text = z.string({ error: 'must be a text in quotes' });
 const groupName = text.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, {

@@ -9,7 +9,7 @@ declare module '@iarna/toml/lib/toml-parser.js' {
     resultArr: unknown[] | null;
   }
 
-  class TOMLParser {
+  export default class TOMLParser {
     /** Table that the statement being read belongs to. */
     protected ctx: Record<string, unknown>;
     protected state: State;
@@ -30,5 +30,4 @@ declare module '@iarna/toml/lib/toml-parser.js' {
     protected parseTableMore(key: string): unknown;
     protected parseListMore(key: string): unknown;
   }
-  export = TOMLParser;
 }

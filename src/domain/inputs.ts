@@ -6,7 +6,7 @@ import { describe, type FileContext, fieldName, fieldProblem, nearestName, probl
 
 /** Inputs: what a formula declares and an action gives. */
 
-export const INPUT_TYPES = ['string', 'integer', 'boolean', 'enum'] as const;
+const INPUT_TYPES = ['string', 'integer', 'boolean', 'enum'] as const;
 
 export const inputDeclarationSchema = z.strictObject(
   {

@@ -3,7 +3,7 @@
  * against them, by an engine that tries every way. These are heuristics on the safe side; what is refused can be
  * written in another way.
  */
-export const PATTERN_MAX_LENGTH = 256;
+const PATTERN_MAX_LENGTH = 256;
 /** The longest value that is matched at all: keeps what the heuristics let through (cubic at worst) short. */
 export const PATTERN_VALUE_MAX_LENGTH = 256;
 

@@ -7,16 +7,29 @@ export interface ClaimedPerson {
 }
 
 /**
- * Whether this approver may be one of the people who made the change. Their address is compared with the principals of
- * the approver's keys, their name with the approver's; in doubt it is the author, so that nobody approves for himself.
+ * Whether this approver may be one of the people who made the change. In doubt it is: what somebody is called by name or
+ * by address is compared with everything that the approver is known by (name, login, principals of keys), and somebody
+ * with neither may be anybody.
  */
 export function isAmong(people: readonly ClaimedPerson[], approver: Approver): boolean {
-  const addresses = new Set(approver.keys.map(({ principal }) => principal.toLowerCase()));
-  const names = new Set([approver.name, approver.forge?.login].flatMap((name) => name?.trim().toLowerCase() ?? []));
-  return people.some(
-    ({ name, email }) =>
-      addresses.has(email.trim().toLowerCase()) ||
-      names.has(name.trim().toLowerCase()) ||
-      names.has(email.trim().toLowerCase()),
-  );
+  const names = [approver.name, approver.forge?.login ?? '', ...approver.keys.map(({ principal }) => principal)];
+  const known = new Set(names.flatMap(callingsOf));
+  return people.some((person) => {
+    const claimed = [...callingsOf(person.name), ...callingsOf(person.email)];
+    return claimed.length === 0 || claimed.some((calling) => known.has(calling));
+  });
+}
+
+/**
+ * What a text may be called: itself and, of an address, the part before the @, both also without the tag after a plus
+ * (`jane+ops@…`) and without the number before one (`12+jane@noreply…`).
+ */
+function callingsOf(text: string): string[] {
+  const plain = text.normalize('NFKC').trim().replaceAll(/\s+/gu, ' ').toLowerCase();
+  const at = plain.lastIndexOf('@');
+  const [local, domain] = at === -1 ? [plain, ''] : [plain.slice(0, at), plain.slice(at)];
+  const [before = '', after = ''] = local.split('+');
+  const untagged = /^\d*$/.test(before) ? after : before;
+  const callings = [plain, local, untagged, `${untagged}${domain}`];
+  return [...new Set(callings)].filter((calling) => calling !== '' && !calling.startsWith('@'));
 }

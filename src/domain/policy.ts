@@ -7,7 +7,7 @@ import { TIERS, type Tier } from './tier.ts';
 import { readTomlFile } from './toml.ts';
 
 /** `vault/policy.toml` (formats.md): how much each formula can do, and who may approve. */
-export const POLICY_MAX_BYTES = 256 * 1024;
+const POLICY_MAX_BYTES = 256 * 1024;
 
 const forgeUrl = z.string({ error: 'must be a text in quotes' }).refine(isForgeUrl, {
   error: 'must be the http(s) address of a forge, without user, password, query and fragment',

@@ -163,12 +163,16 @@ export function describe(value: unknown): string {
   if (value === '') return 'an empty text';
   if (typeof value === 'string') return `a text of ${value.length} character${value.length === 1 ? '' : 's'}`;
   if (typeof value === 'bigint') return 'a number too large to be exact';
-  if (typeof value === 'number' && !Number.isFinite(value)) return 'a number that is not finite';
-  if (typeof value === 'number') return String(value).length <= 6 ? String(value) : 'a longer number';
+  if (typeof value === 'number') return describeNumber(value);
   if (typeof value === 'boolean') return 'a boolean';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (!(value instanceof Date)) return 'a table';
   return Number.isNaN(value.getTime()) ? 'a date or time without time zone, or no day of the calendar' : 'a date-time';
+}
+
+function describeNumber(value: number): string {
+  if (!Number.isFinite(value)) return 'a number that is not finite';
+  return String(value).length <= 6 ? String(value) : 'a longer number';
 }
 
 /** `inputs.version`, `secrets[2]`. A key that is no plain name is described, not quoted. */

@@ -86,7 +86,7 @@ function newThread(start: number, kind: number, needle: number): Thread {
 }
 
 /** Matches that overlap without end (`abcabcabc…`) are cut into masks, lest the stream be held back without end. */
-const MAX_CLUSTER = 1 << 20;
+const MAX_CLUSTER = 1 << 16;
 /** Bytes looked at again after they were forwarded: a cut escape, and the line before a break. */
 const LOOK_BACK = 64;
 /** Wrapped output has lines at least this wide; for narrower ones (`Done`, break) holding back would be for nothing. */

@@ -19,6 +19,8 @@ export const RUN_FILES = {
   artifacts: 'artifacts',
   home: 'home',
   work: 'work',
+  /** What the command may read and not change: inputs, script, prompt. */
+  given: 'given',
 } as const;
 
 /** What the machine gives to a run and no payload may choose. */

@@ -1,4 +1,5 @@
 import TOMLParser from '@iarna/toml/lib/toml-parser.js';
+import type { KeyPath } from './problems.ts';
 
 /**
  * The TOML library's parser, made safe and made to remember places.
@@ -18,8 +19,6 @@ export class TomlError extends Error {
     this.offset = offset;
   }
 }
-
-export type KeyPath = readonly (string | number)[];
 
 export interface TomlTree {
   /** The library's own tables: numbers may be bigint or not finite, dates that no field can use are invalid Dates. */

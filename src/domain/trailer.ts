@@ -20,6 +20,7 @@ export const RUNNER_REASONS = [
   'ERR_DIGEST',
   'ERR_DEADLINE',
   'ERR_COMMAND_NOT_FOUND',
+  'ERR_RUNNER',
 ] as const;
 export type RunnerReason = (typeof RUNNER_REASONS)[number];
 

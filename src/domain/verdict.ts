@@ -12,7 +12,10 @@ export type RuleVerdict =
 export interface ApprovalEvidence extends Evidence {
   /** The approver's entry in policy.toml, by its name; null where the rule asks for no person (`trust-branch`). */
   readonly person: string | null;
-  /** Blob of the formula file that stood beside the action in the approved tree; null: the rule binds no formula. */
+  /**
+   * Blob of the formula file that stood beside the action in the approved tree. null: none stood there, which no formula
+   * in force is equal to; or, where there is no person, the rule binds no formula.
+   */
   readonly formulaBlob: string | null;
 }
 
@@ -37,8 +40,8 @@ export interface CombineContext {
 
 /**
  * The verdict of a tier from those of its rules. Evidence counts only if the formula that stood beside the action is the
- * one in force; people are counted once each, over all rules. Refused only when no rule can still be met. Pure; more
- * evidence never turns `allowed` into anything else.
+ * one in force; people are counted once each, over all rules that the tier names. Refused only when no rule can still be
+ * met. Pure; more evidence never turns `allowed` into anything else.
  */
 export function combine(
   requirement: Requirement | null,
@@ -46,24 +49,36 @@ export function combine(
   context: CombineContext,
 ): Verdict {
   if (requirement === null) return say('waiting', 'ERR_NO_RULE', 'no rule is configured for its tier');
-  const judged = new Map<string, RuleVerdict>();
-  for (const name of new Set([...requirement.all, ...requirement.any])) judged.set(name, bound(name, verdicts, context));
-  const open = unmet(requirement, judged);
-  if (open !== null) return open;
-  const evidence = [...judged.values()].flatMap((verdict) => (verdict.kind === 'met' ? verdict.evidence : []));
-  const people = new Set(evidence.flatMap(({ person }) => person ?? []));
-  if (people.size < requirement.atLeast) {
-    const names = [...people].join(', ') || 'nobody';
-    const message = `approved by ${names}; ${requirement.atLeast} different people are needed`;
-    return say('waiting', 'ERR_APPROVAL_WAITING', message);
-  }
-  return { kind: 'allowed', required: [...judged.keys()], evidence };
+  const required = [...new Set([...requirement.all, ...requirement.any])];
+  const judged = new Map(required.map((name) => [name, bound(name, verdicts.get(name), context)]));
+  const evidence = [...judged.values()].flatMap(evidenceOf);
+  const missing = missingOf(requirement, judged, evidence);
+  if (missing.length === 0) return { kind: 'allowed', required, evidence };
+  const message = [approvedBy(evidence), ...missing.map((part) => part.message)].filter((text) => text !== '').join('; ');
+  if (isHopeless(missing, judged)) return say('refused', 'ERR_APPROVAL_REFUSED', message);
+  // With any formula it would be allowed: then the change of formula is what it waits for.
+  const onlyFormula =
+    context.formulaInForce !== null && combine(requirement, verdicts, { formulaInForce: null }).kind === 'allowed';
+  const code = onlyFormula ? 'ERR_FORMULA_CHANGED' : missing.find((part) => part.code !== null)?.code;
+  return say('waiting', code ?? 'ERR_APPROVAL_WAITING', message);
 }
 
-/** When the approval was complete: the latest of what counted; null: it needed none. */
-export function approvedAt(evidence: readonly ApprovalEvidence[]): string | null {
-  const times = evidence.filter(({ person }) => person !== null).map(({ at }) => at);
-  return times.length === 0 ? null : times.reduce((a, b) => (Date.parse(a) >= Date.parse(b) ? a : b));
+/**
+ * When the approval was complete, for how long it holds: with the requirement the moment at which enough had been given,
+ * without it the latest of the evidence. null: it needed none.
+ */
+export function approvedAt(evidence: readonly ApprovalEvidence[], requirement?: Requirement): string | null {
+  if (requirement === undefined) return latest(evidence.map(({ at }) => at));
+  const ofRule = (names: readonly string[]) => earliest(evidence.filter(({ rule }) => names.includes(rule)));
+  const people = new Set(evidence.flatMap(({ person }) => (person === null ? [] : personKey(person))));
+  const ofPerson = (key: string) => earliest(evidence.filter(({ person }) => person !== null && personKey(person) === key));
+  const joined = [...people].flatMap((key) => ofPerson(key) ?? []).toSorted(byTime);
+  const needed = [
+    ...requirement.all.map((name) => ofRule([name])),
+    ofRule(requirement.any),
+    requirement.atLeast > 0 ? (joined[requirement.atLeast - 1] ?? null) : null,
+  ];
+  return latest(needed.filter((time) => time !== null));
 }
 
 function say(kind: 'waiting' | 'refused', code: Code, message: string): Verdict {
@@ -71,35 +86,90 @@ function say(kind: 'waiting' | 'refused', code: Code, message: string): Verdict 
 }
 
 /** A rule's verdict with only the evidence that is bound to the formula in force. */
-function bound(name: string, verdicts: ReadonlyMap<string, RuleVerdict>, context: CombineContext): RuleVerdict {
-  const verdict = verdicts.get(name);
-  if (verdict === undefined) {
-    return { kind: 'waiting', code: 'ERR_NO_RULE', message: `the rule ${name} is not available in this version` };
-  }
-  if (verdict.kind !== 'met' || context.formulaInForce === null) return verdict;
+function bound(name: string, verdict: RuleVerdict | undefined, { formulaInForce }: CombineContext): RuleVerdict {
+  if (verdict === undefined) return wait('ERR_NO_RULE', `the rule ${name} is not available in this version`);
+  if (verdict.kind !== 'met') return verdict;
+  if (verdict.evidence.length === 0) return wait('ERR_APPROVAL_WAITING', 'it names no evidence');
   const evidence = verdict.evidence.filter(
-    ({ person, formulaBlob }) => person === null || formulaBlob === context.formulaInForce,
+    ({ person, formulaBlob }) =>
+      formulaInForce === null || formulaBlob === formulaInForce || (person === null && formulaBlob === null),
   );
   if (evidence.length > 0) return { kind: 'met', evidence };
-  const names = verdict.evidence.map(({ by }) => by).join(', ');
-  return {
-    kind: 'waiting',
-    code: 'ERR_FORMULA_CHANGED',
-    message: `${names} approved it beside another version of its formula than the one in force`,
-  };
+  const names = namesOf(verdict.evidence);
+  return wait('ERR_FORMULA_CHANGED', `${names} approved it beside another version of its formula than is in force`);
 }
 
-/** What still stands open of `all` and `any`; null: nothing. */
-function unmet(requirement: Requirement, judged: ReadonlyMap<string, RuleVerdict>): Verdict | null {
-  for (const name of requirement.all) {
+function wait(code: Code, message: string): RuleVerdict {
+  return { kind: 'waiting', code, message };
+}
+
+function evidenceOf(verdict: RuleVerdict): readonly ApprovalEvidence[] {
+  return verdict.kind === 'met' ? verdict.evidence : [];
+}
+
+/** One thing that a tier needs and has not got. */
+interface Missing {
+  readonly message: string;
+  /** Of the first rule that waits; null: none of these does. */
+  readonly code: Code | null;
+  /** People are missing, which a rule that is met already may still bring. */
+  readonly people: boolean;
+}
+
+type Judged = ReadonlyMap<string, RuleVerdict>;
+
+function missingOf(requirement: Requirement, judged: Judged, evidence: readonly ApprovalEvidence[]): Missing[] {
+  const isMet = (name: string) => judged.get(name)?.kind === 'met';
+  const all = requirement.all.filter((name) => !isMet(name)).map((name) => ofRules([name], judged));
+  const any = requirement.any.length === 0 || requirement.any.some(isMet) ? [] : [ofRules(requirement.any, judged)];
+  const more = requirement.atLeast - countPeople(evidence);
+  if (more <= 0) return [...all, ...any];
+  const message = `${more} more of ${requirement.atLeast} people ${more === 1 ? 'has' : 'have'} to approve it`;
+  return [...all, ...any, { message, code: null, people: true }];
+}
+
+/** What is said of rules of which one has to be met. */
+function ofRules(names: readonly string[], judged: Judged): Missing {
+  const unmet = names.flatMap((name) => {
     const verdict = judged.get(name);
-    if (verdict !== undefined && verdict.kind !== 'met') return say(verdict.kind, verdict.code, verdict.message);
-  }
-  const choices = requirement.any.flatMap((name) => judged.get(name) ?? []);
-  if (choices.length === 0 || choices.some(({ kind }) => kind === 'met')) return null;
-  const told = choices.flatMap((verdict) => (verdict.kind === 'met' ? [] : [verdict]));
-  const open = told.find(({ kind }) => kind === 'waiting') ?? told[0];
-  if (open === undefined) return null;
-  return say(open.kind, open.code, told.map(({ message }) => message).join('; '));
+    return verdict === undefined || verdict.kind === 'met' ? [] : [{ name, verdict }];
+  });
+  const said = unmet.map(({ name, verdict }) => `${name}: ${verdict.message}`).join(', or ');
+  const code = unmet.find(({ verdict }) => verdict.kind === 'waiting')?.verdict.code ?? null;
+  return { message: said, code, people: false };
 }
 
+/** Some rule said no, none waits, and what is missing is not just people that a rule which is met may still bring. */
+function isHopeless(missing: readonly Missing[], judged: Judged): boolean {
+  const verdicts = [...judged.values()];
+  if (verdicts.some(({ kind }) => kind === 'waiting') || !verdicts.some(({ kind }) => kind === 'refused')) return false;
+  return !missing.every(({ people }) => people) || countPeople(verdicts.flatMap(evidenceOf)) === 0;
+}
+
+function approvedBy(evidence: readonly ApprovalEvidence[]): string {
+  const names = namesOf(evidence.filter(({ person }) => person !== null));
+  return names === '' ? '' : `approved by ${names}`;
+}
+
+function namesOf(evidence: readonly ApprovalEvidence[]): string {
+  return [...new Set(evidence.map(({ by }) => by))].join(', ');
+}
+
+function countPeople(evidence: readonly ApprovalEvidence[]): number {
+  return new Set(evidence.flatMap(({ person }) => (person === null ? [] : personKey(person)))).size;
+}
+
+/** As the policy tells entries apart by their names. */
+function personKey(name: string): string {
+  return name.normalize('NFKC').trim().toLowerCase();
+}
+
+const byTime = (a: string, b: string): number => Date.parse(a) - Date.parse(b);
+
+function earliest(evidence: readonly ApprovalEvidence[]): string | null {
+  return evidence.map(({ at }) => at).toSorted(byTime)[0] ?? null;
+}
+
+function latest(times: readonly string[]): string | null {
+  return times.toSorted(byTime).at(-1) ?? null;
+}

@@ -8,6 +8,8 @@ export interface ApprovalSubject {
   readonly blob: Oid;
   /** Where the first-parent walk for the commit that set the blob starts. */
   readonly tip: Oid;
+  /** The newest first-parent commit of `tip` that changed the path, where the caller knows it already. */
+  readonly setBy?: { readonly commit: Oid; readonly committedAt: string };
   /** Path of the formula file whose blob at the approved tree is noted in the evidence; null: binds none. */
   readonly formulaPath: string | null;
   /** Approvers in force for this subject. */

@@ -1,4 +1,5 @@
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -7,35 +8,61 @@ import { RunnerError } from './runner-error.ts';
 
 /** The directories of one run. Nothing of an earlier run is in them. */
 export interface Places {
+  readonly root: string;
   readonly home: string;
   readonly work: string;
   /** What the command may read and not change: inputs, script, prompt. */
   readonly given: string;
+  /** Collected artifacts; null: nobody would take them from there. */
+  readonly artifacts: string | null;
   /** The other user that the command runs as; null: the runner's own. */
   readonly owner: Host['run_as'];
-  /** Takes all of it away; what can't be removed is left. Safe to repeat. */
-  remove(): void;
 }
 
-/** Makes them empty, in the run directory or, without one, in the system's. Throws RunnerError (ERR_RUNNER). */
-export function makePlaces(runDirectory: string | null, owner: Host['run_as']): Places {
-  const root = runDirectory ?? mkdtempSync(path.join(tmpdir(), 'edge-run-'));
-  const at = (name: string) => path.join(root, name);
-  const made = [at(RUN_FILES.home), at(RUN_FILES.work), at(RUN_FILES.given)] as const;
-  const [home, work, given] = made;
-  const places: Places = { home, work, given, owner, remove: () => removeAll(runDirectory === null ? [root] : made) };
-  places.remove();
+/** Where they are to be: in the run directory or, without one, in a new one of the system's. Makes nothing. */
+export function choosePlaces(runDirectory: string | null, owner: Host['run_as']): Places {
+  const root = runDirectory ?? path.join(tmpdir(), `edge-run-${randomBytes(8).toString('hex')}`);
+  return {
+    root,
+    home: path.join(root, RUN_FILES.home),
+    work: path.join(root, RUN_FILES.work),
+    given: path.join(root, RUN_FILES.given),
+    artifacts: runDirectory === null ? null : path.join(root, RUN_FILES.artifacts),
+    owner,
+  };
+}
+
+/** Makes them, empty. Throws RunnerError (ERR_RUNNER) when the command's user could not get there. */
+export function makePlaces(places: Places): void {
+  const { root, home, work, given, artifacts, owner } = places;
+  if (artifacts === null) mkdirSync(root, { mode: 0o700 });
+  for (const directory of [home, work, given, artifacts ?? given]) rmSync(directory, { recursive: true, force: true });
   if (owner !== null) openWayTo(root, owner);
   for (const directory of [home, work]) makeOwnDirectory(places, directory);
-  mkdirSync(given, { mode: 0o750 });
-  letRead(places, given, 0o750);
-  return places;
+  makeGivenDirectory(places, given);
 }
 
-/** A new directory that the command's user owns, and nobody else may enter; parents between are made alike. */
+/** Takes away all but the artifacts; what can't be removed is left. Safe to repeat. */
+export function removePlaces({ root, home, work, given, artifacts }: Places): void {
+  for (const directory of artifacts === null ? [root] : [home, work, given]) {
+    try {
+      rmSync(directory, { recursive: true, force: true });
+    } catch {
+      // An immutable file, a mount: it is in nobody's way, the next run has directories of its own.
+    }
+  }
+}
+
+/** A new directory that the command's user owns, and nobody else may enter. */
 export function makeOwnDirectory({ owner }: Places, directory: string): void {
   mkdirSync(directory, { mode: 0o700 });
   if (owner !== null) chownSync(directory, owner.uid, owner.gid);
+}
+
+/** A new directory whose files the command's user may read and not change. */
+export function makeGivenDirectory(places: Places, directory: string): void {
+  mkdirSync(directory);
+  letRead(places, directory, 0o750);
 }
 
 /** Puts a file into `given`: the command's user may read it (with `mode` 0o550 also run it), and not change it. */
@@ -46,14 +73,13 @@ export function give(places: Places, name: string, content: string, mode: 0o440 
   return file;
 }
 
-export function letRead({ owner }: Places, file: string, mode: number): void {
+function letRead({ owner }: Places, file: string, mode: number): void {
   if (owner !== null) chownSync(file, process.getuid?.() ?? 0, owner.gid);
   chmodSync(file, mode);
 }
 
 /** The command's user has to pass through the run directory; what is in it stays closed by its own mode. */
 function openWayTo(root: string, owner: NonNullable<Host['run_as']>): void {
-  mkdirSync(root, { recursive: true });
   chmodSync(root, 0o711);
   for (let directory = root; ; directory = path.dirname(directory)) {
     const { mode, uid, gid } = statSync(directory);
@@ -62,15 +88,5 @@ function openWayTo(root: string, owner: NonNullable<Host['run_as']>): void {
       throw new RunnerError('ERR_RUNNER', `the user of the command can't pass ${directory}; it needs mode o+x`);
     }
     if (directory === path.dirname(directory)) return;
-  }
-}
-
-function removeAll(directories: readonly string[]): void {
-  for (const directory of directories) {
-    try {
-      rmSync(directory, { recursive: true, force: true, maxRetries: 2 });
-    } catch {
-      // An immutable file, a mount: it is in nobody's way, the next run has directories of its own.
-    }
   }
 }

@@ -2,15 +2,25 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** What the processes of a run are known by. A process that shows any of it belongs to the run. */
+export interface Trace {
+  /** Process group and session of the command. */
+  readonly group: number;
+  /** `NAME=value` of the environment that the run's processes were started with and no other is. */
+  readonly variables: readonly string[];
+  /** A working directory in one of these; not at a terminal, where a person may look into the run. */
+  readonly directories: readonly string[];
+  /** Files held open, as /proc/<pid>/fd shows them; looking for these is dear. */
+  readonly files: readonly string[];
+}
+
+/** A process that forks faster than we look is killed in one of these rounds. */
 const ROUNDS = 100;
 const ROUND_MS = 10;
 
 /** Field 22 of /proc/<pid>/stat: clock ticks since boot. Together with the boot id it tells a recycled pid apart. */
 export function startTimeOf(pid: number): string {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The second field is the program's name in brackets and may hold blanks and brackets itself.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return fields[19] ?? '';
+  return statOf(pid)[19] ?? '';
 }
 
 export function bootId(): string {
@@ -23,14 +33,13 @@ export function signalGroup(group: number, signal: 'SIGTERM' | 'SIGKILL'): void 
 }
 
 /**
- * Kills what a run left behind: the rest of its process group, and every process that left the group (setsid, a daemon)
- * but still carries one of `marks` (`HOME=/…/home`) in its environment, or holds one of the files `pipes` open.
- * Returns when there is none any more, or after about a second.
+ * Kills what a run left behind, also what left its process group (setsid, a daemon). Resolves when nothing of it can be
+ * seen any more, or after about a second when something can't be killed.
  */
-export async function killLeftovers(group: number, marks: readonly string[], pipes: readonly string[]): Promise<void> {
+export async function killLeftovers(trace: Trace): Promise<void> {
   for (let round = 0; round < ROUNDS; round += 1) {
-    signalGroup(group, 'SIGKILL');
-    const left = otherProcesses().filter((pid) => carries(pid, marks) || holds(pid, pipes));
+    signalGroup(trace.group, 'SIGKILL');
+    const left = otherProcesses().filter((pid) => belongs(pid, trace));
     if (left.length === 0) return;
     for (const pid of left) signalPid(pid, 'SIGKILL');
     await delay(ROUND_MS);
@@ -52,19 +61,35 @@ function otherProcesses(): number[] {
   return pids.filter((pid) => pid !== process.pid);
 }
 
-function carries(pid: number, marks: readonly string[]): boolean {
+/** A process that is gone, dead or not ours to look into belongs to nobody. */
+function belongs(pid: number, trace: Trace): boolean {
   try {
-    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-    return marks.some((mark) => environment.includes(mark));
+    const [state = '', , , session, terminal] = statOf(pid);
+    if ('ZX'.includes(state)) return false;
+    if (Number(session) === trace.group || carries(pid, trace)) return true;
+    return (terminal === '0' && isIn(pid, trace)) || holds(pid, trace);
   } catch {
     return false;
   }
 }
 
-function holds(pid: number, pipes: readonly string[]): boolean {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => pipes.includes(readlinkSync(`/proc/${pid}/fd/${fd}`)));
-  } catch {
-    return false;
-  }
+function carries(pid: number, { variables }: Trace): boolean {
+  const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  return variables.some((variable) => environment.includes(variable));
+}
+
+function isIn(pid: number, { directories }: Trace): boolean {
+  const cwd = readlinkSync(`/proc/${pid}/cwd`);
+  return directories.some((directory) => `${cwd}/`.startsWith(`${directory}/`));
+}
+
+function holds(pid: number, { files }: Trace): boolean {
+  if (files.length === 0) return false;
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => files.includes(readlinkSync(`/proc/${pid}/fd/${fd}`)));
+}
+
+/** Fields of /proc/<pid>/stat from the third on; the second, the name in brackets, may hold blanks and brackets. */
+function statOf(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }

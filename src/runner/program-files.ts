@@ -17,7 +17,10 @@ async function sha256OfFile(path: string): Promise<string> {
   try {
     await pipeline(createReadStream(path), hash);
   } catch (error) {
-    throw new RunnerError('ERR_DIGEST', `${path} of the formula's files can't be read (${errorCode(error) ?? 'error'})`);
+    throw new RunnerError(
+      'ERR_DIGEST',
+      `${path} of the formula's files can't be read (${errorCode(error) ?? 'error'})`,
+    );
   }
   return hash.digest('hex');
 }

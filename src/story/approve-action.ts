@@ -48,6 +48,7 @@ async function askRules(read: ReadAction, world: World, context: StoryContext, s
     path: read.candidate.file.path,
     blob: read.candidate.file.entry.oid,
     tip: world.tips.tip,
+    setBy: { commit: read.candidate.commit, committedAt: read.candidate.committedAt },
     formulaPath: `${context.settings.formulasDir}/${read.formula.name}.toml`,
     approvers: world.inForce.policy?.policy.approvers ?? [],
     selfApprove: requirement?.selfApprove ?? false,

@@ -1,19 +1,53 @@
-import type { Code } from '../errors.ts';
-import { type Formula, parseFormula } from '../domain/formula.ts';
+import type { Formula } from '../domain/formula.ts';
 import type { Oid } from '../domain/ids.ts';
-import { type Policy, parsePolicy } from '../domain/policy.ts';
+import type { Approver, Policy } from '../domain/policy.ts';
 import { combine, type Requirement, type RuleVerdict } from '../domain/verdict.ts';
+import { InvalidError } from '../errors.ts';
 import type { ApprovalRule } from '../ports/approval.ts';
-import type { FirstParentChange, OpsRepo, TreeChange, TreeEntry } from '../ports/ops-repo.ts';
+import type { OpsRepo, TreeEntry } from '../ports/ops-repo.ts';
+import {
+  createGatedFiles,
+  type Edit,
+  editsOf,
+  formulaNameOf,
+  type GatedFiles,
+  type GatedPaths,
+  isGated,
+  type ReadFile,
+  type Told,
+} from './gated-files.ts';
+
+/*
+ * Which policy and which formulas count.
+ *
+ * Policy and formula files are gated themselves. Walking the first-parent line from the trusted commit, whose files are in
+ * force, each change of such a file takes effect when that change itself is approved at the high tier by the approvers of
+ * the policy before it:
+ *
+ *   approved            in force from that commit on
+ *   not approved (yet)  changes nothing, is told as pending; asked again at every look
+ *   cannot be read      changes nothing, whoever approves it: the version before stays in force
+ *   deletion            takes effect at once: a deleted formula runs nothing, a deleted policy makes everything wait
+ *
+ * All edits of one commit are judged by the policy before that commit. After a deletion the approvers of the policy that
+ * was deleted judge what comes next: they are those of the version before it.
+ */
 
 /** Policy and formulas that count at a tip; whatever else lies in the tree changes nothing. */
 export interface InForce {
-  readonly policy: { readonly blob: Oid; readonly commit: Oid; readonly policy: Policy } | null;
+  readonly policy: PolicyInForce | null;
   /** Why there is no policy; null: there is one. */
   readonly policyProblem: Told | null;
+  /** By name. `formula` is null only where the trusted commit itself holds a file that can't be read. */
   readonly formulas: ReadonlyMap<string, FormulaInForce>;
-  /** Files at the tip that are not in force, and why: to be reported. */
-  readonly pending: readonly { readonly path: string; readonly blob: Oid | null; readonly reason: Told }[];
+  /** Files whose newest version is not in force, with the commit that made it and why: to be reported. */
+  readonly pending: readonly PendingEdit[];
+}
+
+export interface PolicyInForce {
+  readonly blob: Oid;
+  readonly commit: Oid;
+  readonly policy: Policy;
 }
 
 export interface FormulaInForce {
@@ -24,16 +58,18 @@ export interface FormulaInForce {
   readonly problem: Told | null;
 }
 
-export interface Told {
-  readonly code: Code;
-  readonly message: string;
+export interface PendingEdit {
+  readonly path: string;
+  readonly blob: Oid;
+  readonly commit: Oid;
+  readonly reason: Told;
 }
 
 export interface InForceWalk {
   /**
-   * Walks the first-parent line from the trusted commit: a change of a gated file takes effect when that change itself
-   * is approved at the high tier by the approvers of the policy before it. Safe to repeat; the same answer while nothing
-   * changes. Errors: those of the ops repo and the rules.
+   * What is in force at a tip. Safe to repeat, also at the same time: the very same object while nothing changes. A new
+   * tip costs its new commits, and what is not approved yet is asked again. Errors: those of the ops repo and of the
+   * rules (TransientError while evidence can't be read: then nobody knows what is in force).
    */
   at(tip: Oid, signal?: AbortSignal): Promise<InForce>;
 }
@@ -41,184 +77,269 @@ export interface InForceWalk {
 export interface InForceDeps {
   readonly opsRepo: OpsRepo;
   readonly rules: ReadonlyMap<string, ApprovalRule>;
-  /** What the high tier needs. */
+  /** What the high tier needs; null: nothing is configured, so that no change takes effect. */
   readonly requirement: Requirement | null;
-  /** Its policy and formulas are in force to begin with; null: nothing is. */
+  /** Its policy and formulas are in force to begin with; null: the walk starts at an empty tree. */
   readonly trustedCommit: Oid | null;
-  readonly paths: { readonly formulasDir: string; readonly policyFile: string };
+  readonly paths: GatedPaths;
 }
 
 export function createInForce(deps: InForceDeps): InForceWalk {
   return new Walk(deps);
 }
 
-/** What is in force after some commit of the line. */
-interface State {
-  readonly policy: InForce['policy'];
-  readonly formulas: ReadonlyMap<string, FormulaInForce>;
-  /** Edits that have not taken effect, newest of each path. */
-  readonly open: ReadonlyMap<string, { readonly blob: Oid | null; readonly reason: Told }>;
+/** A version whose approval has been found, or what is in the trusted commit. */
+interface Start {
+  readonly policy: TreeEntry | null;
+  readonly formulas: ReadonlyMap<string, TreeEntry>;
 }
 
-const NOTHING: State = { policy: null, formulas: new Map(), open: new Map() };
+/** The edits of one commit. */
+interface Link {
+  readonly edits: readonly Edit[];
+}
+
+/** Judges whatever was edited after the `since`-th link of the line. */
+interface Judge {
+  readonly since: number;
+  readonly version: PolicyInForce | null;
+}
+
+type Decision<T> = { readonly kind: 'effective'; readonly value: T } | { readonly kind: 'open'; readonly reason: Told };
+
+const NOTHING: Start = { policy: null, formulas: new Map() };
 
 class Walk implements InForceWalk {
   readonly #deps: InForceDeps;
-  /** Changes since the trusted commit, oldest first, up to `#seen`. */
-  #line: FirstParentChange[] = [];
+  readonly #files: GatedFiles;
+  /** Commits since the trusted one that edited a gated file, oldest first, up to `#seen`. */
+  #line: readonly Link[] = [];
+  #start: Start = NOTHING;
   #seen: Oid | null = null;
-  #base: State = NOTHING;
-  /** Changes that were approved; an approval of a commit can't be undone, so it is asked for once. */
+  /** Edits that were found approved, each with the policy that judged it. */
   readonly #approved = new Set<string>();
-  #last: { readonly tip: Oid; readonly inForce: InForce } | null = null;
+  #last: { readonly text: string; readonly inForce: InForce } | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(deps: InForceDeps) {
     this.#deps = deps;
+    this.#files = createGatedFiles(deps.opsRepo);
   }
 
-  async at(tip: Oid, signal?: AbortSignal): Promise<InForce> {
-    const { trustedCommit, opsRepo } = this.#deps;
-    // Open edits may be approved by evidence that comes later, without any new commit.
-    if (this.#last?.tip === tip && this.#last.inForce.pending.length === 0) return this.#last.inForce;
-    if (trustedCommit !== null && !(await onFirstParentLine(trustedCommit, tip, opsRepo))) return untrusted(trustedCommit);
-    await this.#extend(tip);
-    let state = this.#base;
-    for (const change of this.#line) state = await this.#step(state, change, signal);
-    const inForce = finish(state);
-    if (this.#last?.tip !== tip || JSON.stringify(this.#last.inForce.pending) !== JSON.stringify(inForce.pending)) {
-      this.#last = { tip, inForce };
+  at(tip: Oid, signal?: AbortSignal): Promise<InForce> {
+    const answer = this.#turn.then(() => this.#look(tip, signal));
+    this.#turn = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #look(tip: Oid, signal: AbortSignal | undefined): Promise<InForce> {
+    signal?.throwIfAborted();
+    if (!(await this.#extend(tip))) return this.#keep(this.#untrusted());
+    const policy = await this.#walkPolicy(signal);
+    const formulas = new Map<string, FormulaInForce>();
+    const pending = [...policy.pending];
+    for (const path of this.#formulaPaths()) {
+      const found = await this.#walkFormula(path, policy.judges, signal);
+      if (found.inForce !== null) formulas.set(formulaNameOf(path), found.inForce);
+      if (found.pending !== null) pending.push(found.pending);
     }
+    return this.#keep({ policy: policy.current, policyProblem: policy.problem, formulas, pending });
+  }
+
+  /** The same object as long as it says the same. */
+  #keep(inForce: InForce): InForce {
+    const { policy, policyProblem, formulas, pending } = inForce;
+    const files = [...formulas.values()].map(({ path, commit, problem }) => [path, commit, problem]);
+    const text = JSON.stringify([policy?.commit, policyProblem, files, pending]);
+    if (this.#last?.text !== text) this.#last = { text, inForce };
     return this.#last.inForce;
   }
 
-  /** Reads the new part of the line; all of it when the branch was rewritten. */
-  async #extend(tip: Oid): Promise<void> {
+  #untrusted(): InForce {
+    const short = this.#deps.trustedCommit?.slice(0, 12) ?? '';
+    const message = `trusted_commit ${short} is not on the first-parent line of the branch, so nothing is in force`;
+    return { policy: null, policyProblem: { code: 'ERR_POLICY_MISSING', message }, formulas: new Map(), pending: [] };
+  }
+
+  // The line
+
+  /** Reads what is new of the line, or all of it when the branch was rewritten. False: it has not got the trusted commit. */
+  async #extend(tip: Oid): Promise<boolean> {
+    if (this.#seen === tip) return true;
     const { opsRepo, trustedCommit, paths } = this.#deps;
-    const under = [paths.policyFile, paths.formulasDir];
-    if (this.#seen !== null && !(await onFirstParentLine(this.#seen, tip, opsRepo))) this.#seen = null;
-    if (this.#seen === null) {
-      this.#line = [];
-      this.#base = trustedCommit === null ? NOTHING : await this.#stateAt(trustedCommit);
-    }
-    this.#line.push(...(await opsRepo.firstParentChanges(this.#seen ?? trustedCommit, tip, under)));
+    const { formulasDir, policyFile } = paths;
+    const isOn = (base: Oid) => isOnFirstParentLine(opsRepo, base, tip);
+    const goesOn = this.#seen !== null && (await isOn(this.#seen));
+    if (!goesOn && trustedCommit !== null && !(await isOn(trustedCommit))) return false;
+    const start = goesOn ? this.#start : await this.#startAt(trustedCommit);
+    const from = goesOn ? this.#seen : trustedCommit;
+    const changes = await opsRepo.firstParentChanges(from, tip, [policyFile, formulasDir]);
+    const links = changes.map((change) => ({ edits: editsOf(change, paths) })).filter(({ edits }) => edits.length > 0);
+    this.#line = [...(goesOn ? this.#line : []), ...links];
+    this.#start = start;
     this.#seen = tip;
+    return true;
   }
 
-  /** The trusted commit: what lies in its tree is in force, if it is what it should be. */
-  async #stateAt(commit: Oid): Promise<State> {
+  async #startAt(commit: Oid | null): Promise<Start> {
     const { opsRepo, paths } = this.#deps;
-    let state = NOTHING;
-    for (const entry of await opsRepo.list(commit, [paths.policyFile, paths.formulasDir])) {
-      state = await this.#takeEffect(state, commit, entry);
-    }
-    return state;
+    if (commit === null) return NOTHING;
+    const entries = await opsRepo.list(commit, [paths.policyFile, paths.formulasDir]);
+    const gated = new Map(entries.filter(({ path }) => isGated(path, paths)).map((entry) => [entry.path, entry]));
+    const policy = gated.get(paths.policyFile) ?? null;
+    gated.delete(paths.policyFile);
+    return { policy, formulas: gated };
   }
 
-  /** All changes of one commit are judged by the version before it. */
-  async #step(before: State, change: FirstParentChange, signal: AbortSignal | undefined): Promise<State> {
-    let state = before;
-    for (const edit of change.changes) {
-      const path = edit.after?.path ?? edit.before?.path ?? '';
-      if (!this.#isGated(path)) continue;
-      state = await this.#edit(state, before, { path, edit, commit: change.commit }, signal);
-    }
-    return state;
+  #formulaPaths(): readonly string[] {
+    const edited = this.#line.flatMap(({ edits }) => edits.map(({ path }) => path));
+    const all = new Set([...this.#start.formulas.keys(), ...edited]);
+    all.delete(this.#deps.paths.policyFile);
+    return [...all].toSorted();
   }
 
-  async #edit(
-    state: State,
-    before: State,
-    change: { readonly path: string; readonly edit: TreeChange; readonly commit: Oid },
+  // The policy: forwards, because each version judges the next
+
+  async #walkPolicy(signal: AbortSignal | undefined) {
+    const { paths, trustedCommit } = this.#deps;
+    const trusted = this.#start.policy;
+    const first = trusted === null ? null : await this.#files.policy(trusted);
+    const judges: Judge[] = [];
+    let current: PolicyInForce | null = null;
+    let open: PendingEdit | null = null;
+    if (trusted !== null && first !== null && trustedCommit !== null) {
+      if (first.ok) current = { blob: trusted.oid, commit: trustedCommit, policy: first.value };
+      else open = pendingOf(trusted, trustedCommit, first.problem);
+      judges.push({ since: -1, version: current });
+    }
+    for (const [index, { edits }] of this.#line.entries()) {
+      const edit = edits.find(({ path }) => path === paths.policyFile);
+      if (edit === undefined) continue;
+      const { entry, commit } = edit;
+      open = null;
+      if (entry === null) {
+        current = null;
+        continue;
+      }
+      const judge = judgeBefore(judges, index);
+      const decision = await this.#decide(edit, judge, await this.#files.policy(entry), signal);
+      if (decision.kind === 'effective') {
+        current = { blob: entry.oid, commit, policy: decision.value };
+        judges.push({ since: index, version: current });
+      } else if (current?.blob !== entry.oid) open = pendingOf(entry, commit, decision.reason);
+    }
+    return { current, judges, pending: open === null ? [] : [open], problem: policyProblem(current, open) };
+  }
+
+  // Formulas: backwards, because only the newest version that counts is of interest
+
+  async #walkFormula(path: string, judges: readonly Judge[], signal: AbortSignal | undefined) {
+    let newest: PendingEdit | null = null;
+    for (let index = this.#line.length - 1; index >= 0; index -= 1) {
+      const edit = this.#line[index]?.edits.find((each) => each.path === path);
+      if (edit === undefined) continue;
+      const { entry, commit } = edit;
+      if (entry === null) return { inForce: null, pending: newest };
+      const decision = await this.#decide(edit, judgeBefore(judges, index), await this.#files.formula(entry), signal);
+      if (decision.kind === 'effective') {
+        const inForce = { blob: entry.oid, commit, path, formula: decision.value, problem: null };
+        return { inForce, pending: unlessSame(newest, inForce) };
+      }
+      newest ??= pendingOf(entry, commit, decision.reason);
+    }
+    const inForce = await this.#trustedFormula(path);
+    if (inForce?.problem != null) newest ??= { path, blob: inForce.blob, commit: inForce.commit, reason: inForce.problem };
+    return { inForce, pending: unlessSame(newest, inForce) };
+  }
+
+  async #trustedFormula(path: string): Promise<FormulaInForce | null> {
+    const entry = this.#start.formulas.get(path);
+    const commit = this.#deps.trustedCommit;
+    if (entry === undefined || commit === null) return null;
+    const file = await this.#files.formula(entry);
+    const read = file.ok ? { formula: file.value, problem: null } : { formula: null, problem: file.problem };
+    return { blob: entry.oid, commit, path, ...read };
+  }
+
+  // One edit
+
+  async #decide<T>(
+    edit: Edit,
+    judge: PolicyInForce | null,
+    file: ReadFile<T>,
     signal: AbortSignal | undefined,
-  ): Promise<State> {
-    const { path, edit, commit } = change;
-    if (edit.after === null) return this.#remove(state, path);
-    const refusal = await this.#refusal(before, commit, edit.after, signal);
-    if (refusal === null) return this.#takeEffect(state, commit, edit.after);
-    return { ...state, open: new Map(state.open).set(path, { blob: edit.after.oid, reason: refusal }) };
+  ): Promise<Decision<T>> {
+    const { commit, path, entry } = edit;
+    if (!file.ok) return { kind: 'open', reason: file.problem };
+    const key = `${commit} ${judge?.commit ?? 'nobody'} ${path}`;
+    if (entry !== null && !this.#approved.has(key)) {
+      const refusal = await this.#refusal(edit, entry.oid, judge?.policy.approvers ?? [], signal);
+      if (refusal !== null) return { kind: 'open', reason: refusal };
+      this.#approved.add(key);
+    }
+    return { kind: 'effective', value: file.value };
   }
 
-  /** null: exactly this change is approved. */
+  /** null: exactly this edit is approved. */
   async #refusal(
-    before: State,
-    commit: Oid,
-    entry: TreeEntry,
+    { path, commit }: Edit,
+    blob: Oid,
+    approvers: readonly Approver[],
     signal: AbortSignal | undefined,
   ): Promise<Told | null> {
-    const { requirement, rules } = this.#deps;
-    const key = `${commit} ${entry.path} ${entry.oid} ${before.policy?.blob ?? ''}`;
-    if (this.#approved.has(key)) return null;
-    const approvers = before.policy?.policy.approvers ?? [];
+    const { requirement, rules, trustedCommit, paths } = this.#deps;
     const selfApprove = requirement?.selfApprove ?? false;
-    const subject = { path: entry.path, blob: entry.oid, tip: commit, formulaPath: null, approvers, selfApprove };
+    const subject = { path, blob, tip: commit, formulaPath: null, approvers, selfApprove };
     const verdicts = new Map<string, RuleVerdict>();
     for (const name of new Set([...(requirement?.all ?? []), ...(requirement?.any ?? [])])) {
       const rule = rules.get(name);
-      if (rule !== undefined) verdicts.set(name, await rule.evaluate(subject, signal));
+      if (rule === undefined) continue;
+      verdicts.set(name, trustedCommit === null && rule.countsPeople ? UNTRUSTED : await rule.evaluate(subject, signal));
     }
     const verdict = combine(requirement, verdicts, { formulaInForce: null });
-    if (verdict.kind === 'allowed') {
-      this.#approved.add(key);
-      return null;
-    }
-    const what = entry.path === this.#deps.paths.policyFile ? 'this version of the policy' : 'this version of the formula';
-    return { code: 'ERR_FORMULA_UNAPPROVED', message: `${what} is not approved: ${verdict.message}` };
-  }
-
-  /** An approved version that can't be read leaves the one before it in force. */
-  async #takeEffect(state: State, commit: Oid, entry: TreeEntry): Promise<State> {
-    const { path } = entry;
-    if (!this.#isGated(path)) return state;
-    const isPolicy = path === this.#deps.paths.policyFile;
-    const code = isPolicy ? 'ERR_POLICY_INVALID' : 'ERR_FORMULA_INVALID';
-    const open = new Map(state.open);
-    if (entry.kind !== 'file' && entry.kind !== 'executable') {
-      open.set(path, { blob: entry.oid, reason: { code, message: `${path} is a ${entry.kind}, not a regular file` } });
-      return { ...state, open };
-    }
-    const bytes = await this.#deps.opsRepo.read(entry.oid);
-    const parsed = isPolicy ? parsePolicy(bytes, path) : parseFormula(bytes, path);
-    if (!parsed.ok) {
-      const message = parsed.problems.map((problem) => problem.message).join('; ');
-      open.set(path, { blob: entry.oid, reason: { code, message } });
-      return { ...state, open };
-    }
-    open.delete(path);
-    if ('approvers' in parsed.value) return { ...state, policy: { blob: entry.oid, commit, policy: parsed.value }, open };
-    const formula = { blob: entry.oid, commit, path, formula: parsed.value, problem: null };
-    return { ...state, formulas: new Map(state.formulas).set(parsed.value.name, formula), open };
-  }
-
-  /** A deletion takes effect at once: it can only make less run. */
-  #remove(state: State, path: string): State {
-    const open = new Map(state.open);
-    open.delete(path);
-    if (path === this.#deps.paths.policyFile) return { ...state, policy: null, open };
-    const formulas = new Map([...state.formulas].filter(([, formula]) => formula.path !== path));
-    return { ...state, formulas, open };
-  }
-
-  /** The policy, and files directly in the formulas folder; what lies deeper is no formula. */
-  #isGated(path: string): boolean {
-    const { formulasDir, policyFile } = this.#deps.paths;
-    if (path === policyFile) return true;
-    const name = path.startsWith(`${formulasDir}/`) ? path.slice(formulasDir.length + 1) : '';
-    return name.endsWith('.toml') && !name.includes('/');
+    if (verdict.kind === 'allowed') return null;
+    const message = `${path} of commit ${commit.slice(0, 12)} is not approved: ${verdict.message}`;
+    if (path !== paths.policyFile) return { code: 'ERR_FORMULA_UNAPPROVED', message };
+    return { code: verdict.kind === 'waiting' ? verdict.code : 'ERR_APPROVAL_WAITING', message };
   }
 }
 
-async function onFirstParentLine(commit: Oid, tip: Oid, opsRepo: OpsRepo): Promise<boolean> {
-  return opsRepo.isAncestor(commit, tip);
+/** Without a trusted commit nobody has said who may approve, so that no person's approval can count. */
+const UNTRUSTED: RuleVerdict = {
+  kind: 'waiting',
+  code: 'ERR_APPROVAL_WAITING',
+  message: 'there is no trusted_commit whose approvers could judge it (`init --trust` names one)',
+};
+
+function judgeBefore(judges: readonly Judge[], index: number): PolicyInForce | null {
+  return judges.findLast(({ since }) => since < index)?.version ?? null;
 }
 
-function untrusted(commit: Oid): InForce {
-  const message = `trusted_commit ${commit.slice(0, 12)} is not on the branch`;
-  return { ...NOTHING, policyProblem: { code: 'ERR_POLICY_MISSING', message }, pending: [] };
+function pendingOf({ path, oid }: TreeEntry, commit: Oid, reason: Told): PendingEdit {
+  return { path, blob: oid, commit, reason };
 }
 
-function finish(state: State): InForce {
-  const pending = [...state.open].map(([path, { blob, reason }]) => ({ path, blob, reason }));
-  const policyProblem: Told | null =
-    state.policy === null ? { code: 'ERR_POLICY_MISSING', message: 'no policy is in force' } : null;
-  return { policy: state.policy, policyProblem, formulas: state.formulas, pending };
+/** An edit that only brings back what is in force anyway holds nothing up. */
+function unlessSame(newest: PendingEdit | null, inForce: FormulaInForce | null): PendingEdit | null {
+  return inForce?.formula != null && newest?.blob === inForce.blob ? null : newest;
+}
+
+function policyProblem(current: PolicyInForce | null, open: PendingEdit | null): Told | null {
+  if (current !== null) return null;
+  if (open?.reason.code === 'ERR_POLICY_INVALID') return open.reason;
+  const why = open === null ? '' : `: ${open.reason.message}`;
+  return { code: 'ERR_POLICY_MISSING', message: `no policy is in force${why}` };
+}
+
+async function isOnFirstParentLine(opsRepo: OpsRepo, base: Oid, tip: Oid): Promise<boolean> {
+  if (!(await opsRepo.isAncestor(base, tip))) return false;
+  try {
+    let commit: Oid | undefined = tip;
+    while (commit !== undefined && commit !== base) [commit] = (await opsRepo.commit(commit)).parents;
+    return commit === base;
+  } catch (error) {
+    // A commit too large to be read: what can't be followed is not trusted.
+    if (error instanceof InvalidError) return false;
+    throw error;
+  }
 }

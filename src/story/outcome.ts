@@ -57,6 +57,7 @@ const RUNNER_SAYS: Readonly<Record<RunnerReason, string>> = {
   ERR_DIGEST: 'what it got is not what was approved',
   ERR_DEADLINE: 'its time was over',
   ERR_COMMAND_NOT_FOUND: 'the command of the formula is not there',
+  ERR_RUNNER: 'the runner made a mistake of its own',
 };
 
 function stopped(stop: StopRequest): OutcomeOf {

@@ -49,61 +49,88 @@ interface Setter {
   readonly committedAt: string;
 }
 
-/** Keeps what was seen between two looks, so that a look costs what changed. */
 export function createWatcher(deps: WorldDeps): Watcher {
-  const { opsRepo, journal, paths } = deps;
-  const catalogue = createCatalogue();
-  const setters = new Map<string, Setter>();
-  const recorded = new Set<string>();
-  let seen: Oid | null = null;
-  let last: World | null = null;
+  return new GitWatcher(deps);
+}
 
-  async function catchUp(tip: Oid): Promise<void> {
+/** Keeps what was seen between two looks, so that a look costs what changed. */
+class GitWatcher implements Watcher {
+  readonly #deps: WorldDeps;
+  readonly #catalogue = createCatalogue();
+  readonly #setters = new Map<string, Setter>();
+  readonly #recorded = new Set<string>();
+  #seen: Oid | null = null;
+  #last: World | null = null;
+
+  constructor(deps: WorldDeps) {
+    this.#deps = deps;
+  }
+
+  async look(signal?: AbortSignal): Promise<World> {
+    const { opsRepo, journal, paths } = this.#deps;
+    // The journal first: results land before tombstones, so that what has ended is never seen as never begun.
+    const view = await journal.refresh(signal);
+    const tips = await opsRepo.refresh(signal);
+    await this.#catchUp(tips.tip);
+    const inForce = await this.#deps.inForce.at(tips.tip, signal);
+    if (this.#last !== null && same(this.#last, { tips, view, inForce })) return this.#last;
+    const files = this.#catalogue.pending();
+    await this.#findSetters(tips.tip, files);
+    const pause = await opsRepo.entryAt(tips.tip, paths.pauseFile);
+    this.#last = {
+      tips,
+      catalogue: this.#catalogue,
+      inForce,
+      journal: view,
+      candidates: candidatesOf(files, this.#setters),
+      everRecorded: (id) => this.#recorded.has(id),
+      pausedByBranch: pause !== null,
+    };
+    return this.#last;
+  }
+
+  async #catchUp(tip: Oid): Promise<void> {
+    const seen = this.#seen;
     if (seen === tip) return;
-    if (seen === null) catalogue.load(await opsRepo.list(tip, [paths.actionsDir]));
-    else catalogue.apply(await opsRepo.changes(seen, tip, [paths.actionsDir]));
+    const { opsRepo, paths } = this.#deps;
+    if (seen === null) this.#catalogue.load(await opsRepo.list(tip, [paths.actionsDir]));
+    else this.#catalogue.apply(await opsRepo.changes(seen, tip, [paths.actionsDir]));
     const from = seen !== null && (await opsRepo.isAncestor(seen, tip)) ? seen : null;
-    for (const path of await opsRepo.everAdded(from, tip, paths.actionsDir, '.result.json')) recorded.add(resultId(path));
-    seen = tip;
+    await this.#forgetSetters(from, tip);
+    for (const path of await opsRepo.everAdded(from, tip, paths.actionsDir, '.result.json')) {
+      this.#recorded.add(resultId(path));
+    }
+    this.#seen = tip;
+  }
+
+  /** Bytes that went away and came back are a new change: whoever touched a path since the last look counts. */
+  async #forgetSetters(from: Oid | null, tip: Oid): Promise<void> {
+    if (from === null) {
+      this.#setters.clear();
+      return;
+    }
+    const { opsRepo, paths } = this.#deps;
+    for (const { changes } of await opsRepo.firstParentChanges(from, tip, [paths.actionsDir])) {
+      for (const { before, after } of changes) this.#setters.delete(after?.path ?? before?.path ?? '');
+    }
   }
 
   /** Who set the bytes of each pending action; asked only for those whose bytes are new to us. */
-  async function findSetters(tip: Oid, files: readonly ActionFile[]): Promise<void> {
-    const unknown = files.filter((file) => setters.get(file.path)?.blob !== file.entry.oid).map((file) => file.path);
+  async #findSetters(tip: Oid, files: readonly ActionFile[]): Promise<void> {
+    const unknown = files.filter((file) => this.#setters.get(file.path)?.blob !== file.entry.oid);
     if (unknown.length > 0) {
-      const found = await opsRepo.lastChanged(tip, unknown);
-      for (const file of files) {
+      const found = await this.#deps.opsRepo.lastChanged(
+        tip,
+        unknown.map((file) => file.path),
+      );
+      for (const file of unknown) {
         const at = found.get(file.path);
-        if (at !== undefined) setters.set(file.path, { blob: file.entry.oid, ...at });
+        if (at !== undefined) this.#setters.set(file.path, { blob: file.entry.oid, ...at });
       }
     }
     const pending = new Set(files.map((file) => file.path));
-    for (const path of setters.keys()) if (!pending.has(path)) setters.delete(path);
+    for (const path of this.#setters.keys()) if (!pending.has(path)) this.#setters.delete(path);
   }
-
-  return {
-    async look(signal) {
-      // The journal first: results land before tombstones, so that what has ended is never seen as never begun.
-      const view = await journal.refresh(signal);
-      const tips = await opsRepo.refresh(signal);
-      await catchUp(tips.tip);
-      const inForce = await deps.inForce.at(tips.tip, signal);
-      if (last !== null && same(last, { tips, view, inForce })) return last;
-      const files = catalogue.pending();
-      await findSetters(tips.tip, files);
-      const pause = await opsRepo.entryAt(tips.tip, paths.pauseFile);
-      last = {
-        tips,
-        catalogue,
-        inForce,
-        journal: view,
-        candidates: candidatesOf(files, setters),
-        everRecorded: (id) => recorded.has(id),
-        pausedByBranch: pause !== null,
-      };
-      return last;
-    },
-  };
 }
 
 function same(last: World, now: { tips: Tips; view: JournalView; inForce: InForce }): boolean {

@@ -43,6 +43,8 @@ export class GitHttpServer {
   delayMs = 0;
   /** Redirects all requests there, if set. */
   redirectTo: string | undefined;
+  /** Redirects one path to another, as forges do after a repo was renamed. */
+  renamed: { readonly from: string; readonly to: string } | undefined;
   readonly #options: GitHttpServerOptions;
   readonly #server: http.Server;
 
@@ -96,7 +98,11 @@ export class GitHttpServer {
   }
 
   #fault(request: http.IncomingMessage, isPush: boolean): Answer | null {
-    if (this.redirectTo !== undefined) return plain(302, { location: `${this.redirectTo}${request.url ?? ''}` });
+    const { url = '' } = request;
+    if (this.redirectTo !== undefined) return plain(302, { location: `${this.redirectTo}${url}` });
+    if (this.renamed !== undefined && url.startsWith(this.renamed.from)) {
+      return plain(301, { location: `${this.origin}${this.renamed.to}${url.slice(this.renamed.from.length)}` });
+    }
     if (this.unavailable > 0) {
       this.unavailable -= 1;
       return plain(503, {});

@@ -33,6 +33,8 @@ export interface SigningKey {
   readonly file: string;
   /** `ssh-ed25519 AAAA…`, without comment. */
   readonly publicKey: string;
+  /** An armoured SSH signature of the text for this purpose (git's is `git`). */
+  sign(text: string, namespace: string): Promise<string>;
 }
 
 export const someone: Who = { name: 'Some One', email: 'someone@example.org' };
@@ -60,27 +62,36 @@ export async function createSigningKey(dir: string, name = 'key'): Promise<Signi
   const file = path.join(dir, name);
   await execute('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file], {});
   const [type = '', key = ''] = (await readFile(`${file}.pub`, 'utf8')).split(' ');
-  return { file, publicKey: `${type} ${key}` };
+  const sign = (text: string, namespace: string): Promise<string> =>
+    execute('ssh-keygen', ['-q', '-Y', 'sign', '-n', namespace, '-f', file], {}, text);
+  return { file, publicKey: `${type} ${key}`, sign };
 }
 
 /** One person's clone. Not for use by two callers at the same time. */
 export class Writer {
   readonly dir: string;
   readonly remote: string;
+  readonly #noObject: string;
   #branch: string;
   #clock = Date.parse('2026-01-01T00:00:00Z');
 
-  private constructor(remote: string, dir: string, branch: string) {
-    this.remote = remote;
-    this.dir = dir;
+  private constructor(
+    places: { readonly remote: string; readonly dir: string },
+    branch: string,
+    format: 'sha1' | 'sha256',
+  ) {
+    this.remote = places.remote;
+    this.dir = places.dir;
     this.#branch = branch;
+    this.#noObject = '0'.repeat(format === 'sha256' ? 64 : 40);
   }
 
   /** A scratch clone in `dir` (made); holds what the remote has, on `branch`. */
   static async open(remote: string, dir: string, branch = 'main'): Promise<Writer> {
-    const format = (await git(['rev-parse', '--show-object-format'], { GIT_DIR: remote }).catch(() => 'sha1')).trim();
-    await createRemote(dir, { branch, objectFormat: format === 'sha256' ? 'sha256' : 'sha1' });
-    const writer = new Writer(remote, dir, branch);
+    const shown = await git(['rev-parse', '--show-object-format'], { GIT_DIR: remote });
+    const format = shown.trim() === 'sha256' ? 'sha256' : 'sha1';
+    await createRemote(dir, { branch, objectFormat: format });
+    const writer = new Writer({ remote, dir }, branch, format);
     await writer.pull().catch(() => undefined);
     return writer;
   }
@@ -173,7 +184,7 @@ export class Writer {
     const records: string[] = [];
     for (const [file, content] of Object.entries(files)) {
       // Removing first also settles the stages of a conflict.
-      records.push(`0 ${'0'.repeat(40)}\t${file}\0`, ...(await this.#entry(file, content)));
+      records.push(`0 ${this.#noObject}\t${file}\0`, ...(await this.#entry(file, content)));
     }
     await this.git(['update-index', '-z', '--index-info'], { input: records.join('') });
     const tree = (await this.git(['write-tree'])).trim();

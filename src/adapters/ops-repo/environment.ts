@@ -46,7 +46,7 @@ export function localEnvironment(folders: EnvironmentFolders, searchPath: string
     GIT_ATTR_NOSYSTEM: '1',
     GIT_TERMINAL_PROMPT: '0',
     GIT_NO_REPLACE_OBJECTS: '1',
-    GIT_GRAFT_FILE: '/dev/null',
+    GIT_GRAFT_FILE: path.join(folders.tools, 'no-grafts'),
     GIT_LITERAL_PATHSPECS: '1',
     GIT_OPTIONAL_LOCKS: '0',
     ...configuration(),

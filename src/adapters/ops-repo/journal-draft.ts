@@ -99,6 +99,7 @@ export class JournalDraft {
   dropExpired(endedBefore: Date, now: Date): void {
     if (this.#writes.size === 0) return;
     for (const tombstone of this.#ended.values()) {
+      if (this.#writes.has(tombstonePath(tombstone.id))) continue;
       if (isHeld(tombstone, now) || Date.parse(tombstone.ended_at) >= endedBefore.getTime()) continue;
       this.#ended.delete(tombstone.id);
       this.#remove(tombstonePath(tombstone.id));

@@ -32,30 +32,30 @@ export class Publisher {
 
   /** For GroupCommit. Throws errors of the port for all of the group. */
   async publish(group: readonly Publication[]): Promise<Flush<PublishAnswer>> {
-    const doubtful: Oid[] = [];
+    let last: Oid | null = null;
+    let doubts = 0;
     for (let round = 0; ; round += 1) {
       this.#cache.git.closing.throwIfAborted();
       const tip = await this.#newestTip();
-      const landed = await this.#landedOf(doubtful, tip);
-      if (landed !== null) return { answers: await this.#answers(group, tip, landed), pushed: true };
+      // A refusal may hide a landing as well: curl itself repeats a request whose answer it lost.
+      if (last !== null && (await this.#isIn(tip, last))) {
+        return { answers: await this.#answers(group, tip, last), pushed: true };
+      }
       const { answers, missing } = await this.#cache.whole(() => this.#compare(group, tip));
       if (missing.length === 0) return { answers, pushed: false };
 
       const { commit, answer } = await this.#cache.whole(() => this.#commitAndPush(missing, tip));
       if (answer.kind === 'landed') return { answers: await this.#answers(group, commit, commit), pushed: true };
       if (answer.kind === 'refused' && answer.why !== 'moved') throw this.#refusal(answer.why);
-      if (answer.kind === 'unknown') doubtful.push(commit);
-      if (doubtful.length > MOST_DOUBTS) throw this.#noAnswer();
+      if (answer.kind === 'unknown') doubts += 1;
+      if (doubts > MOST_DOUBTS) throw this.#noAnswer();
+      last = commit;
       await this.#clock.sleep(pauseMs(round, this.#clock.random()), this.#cache.git.closing);
     }
   }
 
-  /** Which of the commits whose push got no answer did land. */
-  async #landedOf(doubtful: readonly Oid[], tip: Oid): Promise<Oid | null> {
-    for (const commit of doubtful) {
-      if (await this.#cache.whole(() => isAncestor(this.#cache.git, commit, tip))) return commit;
-    }
-    return null;
+  #isIn(tip: Oid, commit: Oid): Promise<boolean> {
+    return this.#cache.whole(() => isAncestor(this.#cache.git, commit, tip));
   }
 
   async #newestTip(): Promise<Oid> {

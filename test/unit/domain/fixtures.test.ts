@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseAction } from '../../../src/domain/action.ts';
-import { parseFormula } from '../../../src/domain/formula.ts';
+import { actionSchema, parseAction } from '../../../src/domain/action.ts';
+import { formulaSchema, parseFormula } from '../../../src/domain/formula.ts';
 import { parsePolicy } from '../../../src/domain/policy.ts';
 import { CODES } from '../../../src/errors.ts';
 
@@ -39,7 +39,7 @@ describe('the bad files', () => {
     const parsed = parse(file);
     const problems = parsed.ok ? [] : parsed.problems;
     expect(problems.map(({ code }) => code).toSorted()).toEqual(expected.codes);
-    if (expected.line !== undefined) expect(problems.find(({ line }) => line !== undefined)?.line).toBe(expected.line);
+    expect(problems.find(({ line }) => line !== undefined)?.line).toBe(expected.line);
     for (const problem of problems) {
       expect(problem).toMatchObject({ path: file, severity: 'error' });
       expect(CODES).toHaveProperty(problem.code);
@@ -61,5 +61,28 @@ describe('the bad files', () => {
 describe('the good files', () => {
   it.each(KINDS.flatMap((kind) => files(`${kind}/good`)))('%s is taken', (file) => {
     expect(parse(file)).toMatchObject({ ok: true });
+  });
+});
+
+describe('docs/action-format.md', () => {
+  const text = readFileSync(path.resolve(FIXTURES, '../../docs/action-format.md'), 'utf8');
+  const examples = [...text.matchAll(/^```toml\n(.*?)^```$/gms)].map(([, example = '']) =>
+    new TextEncoder().encode(example),
+  );
+
+  it('shows one example of each kind, which the code takes without a warning', () => {
+    const [action, formula, policy] = examples.map((bytes, index) =>
+      [parseAction, parseFormula, parsePolicy][index]?.(
+        bytes,
+        ['release-v120.toml', 'release.toml', 'policy.toml'][index] ?? '',
+      ),
+    );
+    expect([action, formula, policy]).toMatchObject([0, 1, 2].map(() => ({ ok: true, warnings: [] })));
+    expect(examples).toHaveLength(3);
+  });
+
+  it('names every field of an action and a formula', () => {
+    const fields = [...Object.keys(actionSchema.shape), ...Object.keys(formulaSchema.shape)];
+    expect(fields.filter((field) => !text.includes(`\`${field}\``))).toEqual([]);
   });
 });

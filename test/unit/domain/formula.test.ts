@@ -138,7 +138,8 @@ describe('patterns of inputs', () => {
     String.raw`[a-z]+@[a-z]+\.[a-z]+`,
     '(?:abc)+',
     'v(?:1|2|3)',
-    'x|[a-z]+|[0-9]+|[a-z]+',
+    '[a-z]*(?:-)[a-z]*(?:-)[a-z]*(?:-)[a-z]*',
+    'x|[a-z]+|[a-z]+|[a-z]+|[a-z]+',
     String.raw`\p{L}+ \p{L}+`,
     String.raw`[(\]]+x`,
     '',
@@ -159,11 +160,13 @@ describe('patterns of inputs', () => {
     ['(?=a)', 'look'],
     ['(?<!a)b', 'look'],
     ['.*.*.*.*=', 'repetitions'],
+    ['[a-z]*-?[a-z]*-?[a-z]*-?[a-z]*', 'repetitions'],
+    ['[a-z]*(?:-)?[a-z]*(?:-)?[a-z]*(?:-)?[a-z]*', 'repetitions'],
     ['.*a.*a.*a.*a', 'repetitions'],
     [`${'a?'.repeat(30)}${'a'.repeat(30)}`, 'repetitions'],
     [String.raw`\w{1,20}\w{1,20}\w{1,20}\w{1,20}`, 'repetitions'],
     ['(?:abc)+(?:abc)+(?:abc)+(?:abc)+', 'repetitions'],
-    ['(?:a*x|a*)?(?:a*y|a*)?', 'repetitions'],
+    ['(?:a*x|a*)?(?:a*y|a*)?(?:a*z|a*)?', 'repetitions'],
   ])('may not be %s', (pattern, why) => {
     expect(patternProblem(pattern)).toMatch(new RegExp(`^must .*${why}`));
   });
@@ -176,15 +179,12 @@ describe('patterns of inputs', () => {
     expect(matchesPattern('a*', 'a'.repeat(257))).toBe(false);
   });
 
-  it.each(['.*x.*x.*', '[a-z]*[a-z]*[a-z]*1', '(?:ab)*(?:ab)*(?:ab)*c'])(
-    '%s, which is let through, ends soon',
-    (pattern) => {
-      expect(patternProblem(pattern)).toBeNull();
-      const start = performance.now();
-      for (const part of ['x', 'ab', 'a']) matchesPattern(pattern, part.repeat(256).slice(0, 255).concat('!'));
-      expect(performance.now() - start).toBeLessThan(3000);
-    },
-  );
+  it.each(['.*x.*x.*', '[a-z]*[a-z]*[a-z]*1', '(?:ab)*(?:ab)*c'])('%s, which is let through, ends soon', (pattern) => {
+    expect(patternProblem(pattern)).toBeNull();
+    const start = performance.now();
+    for (const part of ['x', 'ab', 'a']) matchesPattern(pattern, part.repeat(256).slice(0, 255).concat('!'));
+    expect(performance.now() - start).toBeLessThan(3000);
+  });
 });
 
 describe('formulaSchema', () => {

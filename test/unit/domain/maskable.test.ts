@@ -48,7 +48,7 @@ describe('whyUnmaskable', () => {
   });
 
   test('R13: whatever the value, the reason does not quote it', () => {
-    const short = fc.string({ unit: fc.constantFrom(...'QXZ&#7'), minLength: 2, maxLength: 7 });
+    const short = fc.string({ unit: fc.constantFrom('Q', 'X', 'Z', '&', '#', '7'), minLength: 2, maxLength: 7 });
     fc.assert(
       fc.property(short, (value) => {
         expect(whyUnmaskable(value)).toMatch(/^(is|has) [a-z0-9 ]+$/);
@@ -84,11 +84,12 @@ describe('maskOf', () => {
   });
 
   test.each([
-    ['is part of the mask', 'masked:A'],
-    ['contains the mask', 'x[masked:A]y'],
-    ['ends as the mask begins', 'abcdefgh[mas'],
-    ['begins as the mask ends', 'd:A]abcdefgh'],
-  ])('R12: the mask is plainer where a secret %s', (_how, value) => {
-    expect(maskOf('A', [value])).toBe('[masked]'.includes(value.slice(-4)) ? '***' : '[masked]');
+    ['is part of the mask', 'masked:A', '[masked]'],
+    ['contains the mask', 'x[masked:A]y', '[masked]'],
+    ['begins as the mask ends', 'd:A]abcdefgh', '[masked]'],
+    ['ends as every such mask begins', 'abcdefgh[mas', '***'],
+    ['contains every such mask', 'a[masked:A]b[masked]c', '***'],
+  ])('R12: the mask is plainer where a secret %s', (_how, value, mask) => {
+    expect(maskOf('A', [value])).toBe(mask);
   });
 });

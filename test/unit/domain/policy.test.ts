@@ -129,6 +129,16 @@ describe('readSignerLine', () => {
     expect(read).toMatchObject({ ok: false, rule: expect.stringContaining(why) });
   });
 
+  it('refuses a key whose own type is not that of the line', () => {
+    const [type = '', base64 = ''] = ed25519.split(' ');
+    const blob = Buffer.from(base64, 'base64');
+    blob.write('ssh-ed25518', 4, 'latin1');
+    expect(readSignerLine(`j ${type} ${blob.toString('base64')}`)).toEqual({
+      ok: false,
+      rule: 'is of another type than the line says',
+    });
+  });
+
   it('refuses every key that lost or gained a byte', () => {
     const [type = '', base64 = ''] = ed25519.split(' ');
     const blob = Buffer.from(base64, 'base64');

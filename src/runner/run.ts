@@ -1,0 +1,153 @@
+import type { Payload } from '../domain/payload.ts';
+import { createRedactor, type Redactor, type Secret } from '../domain/redact.ts';
+import type { Host } from '../domain/run-directory.ts';
+import { encodeTrailer, type Trailer } from '../domain/trailer.ts';
+import { redeem } from './access.ts';
+import { type Approved, type Digest, digestOf, readApproved } from './approved.ts';
+import { collectArtifacts } from './artifacts.ts';
+import { commandEnding, type Ending, ownEnding, unstartedEnding } from './ending.ts';
+import { buildEnvironment, inputsFileContent } from './environment.ts';
+import { type CommandEnd, execute } from './execute.ts';
+import { placeMounts } from './mounts.ts';
+import { oomKills } from './oom.ts';
+import { OutputStream, writeAll } from './output.ts';
+import { choosePlaces, give, makePlaces, type Places, removePlaces } from './places.ts';
+import { programOf } from './program.ts';
+import { checkProgramFiles } from './program-files.ts';
+import { RunnerError, toRunnerError } from './runner-error.ts';
+import { readSecrets } from './secrets.ts';
+import type { Stop } from './stop.ts';
+
+/** Where the run is: the machine's part, which no payload may choose. */
+export interface Site {
+  /** Shared with the subprocess engine; null: elsewhere, and nothing is kept of the run but its output. */
+  readonly directory: string | null;
+  /** null: mounts lie at /mounts/<name>. */
+  readonly mounts: Host['mounts'] | null;
+  readonly runAs: Host['run_as'];
+  readonly graceMs: number;
+}
+
+/** One attempt while it goes on. */
+interface Attempt {
+  readonly payload: Payload;
+  readonly site: Site;
+  readonly stop: Stop;
+  readonly digest: Digest;
+  readonly places: Places;
+}
+
+/** What the attempt may have: redeemed, compared with what was approved, and read. */
+interface Granted extends Approved {
+  readonly secrets: readonly Secret[];
+}
+
+/** Our own two streams, and what was masked in them. */
+interface Output {
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  readonly redactor: Redactor;
+}
+
+/** Takes an attempt from its payload to its trailer, and leaves nothing of it but output and artifacts. */
+export async function run(payload: Payload, site: Site, stop: Stop): Promise<Ending> {
+  stop.setDeadline(payload.timeout_seconds);
+  const places = choosePlaces(site.directory, site.runAs);
+  const attempt: Attempt = { payload, site, stop, digest: digestOf(payload), places };
+  const granted = await settle(() => redeemAndRead(attempt));
+  const output = openOutput(granted instanceof RunnerError ? [] : granted.secrets, payload);
+  const ended = granted instanceof RunnerError ? granted : await settle(() => runGranted(attempt, granted, output));
+  const ending = ended instanceof RunnerError ? ownEnding(ended) : ended;
+  await writeEnd(attempt, ending, output);
+  removePlaces(places);
+  return ending;
+}
+
+/** The wrapper is redeemed before anything else is judged, so that there is one who judges. */
+async function redeemAndRead({ payload, digest }: Attempt): Promise<Granted> {
+  const redemption = await redeem(payload.access);
+  const approved = readApproved(payload, digest, redemption);
+  const secrets = await readSecrets(approved, redemption);
+  await checkProgramFiles(approved.formula.files);
+  return { ...approved, secrets };
+}
+
+async function runGranted(attempt: Attempt, granted: Granted, output: Output): Promise<Ending> {
+  const { payload, places, site, stop } = attempt;
+  makePlaces(places);
+  const program = programOf(granted.formula, payload.agent, places);
+  const environment = environmentOf(attempt, granted);
+  if (stop.cause !== null) return unstartedEnding(stop.cause);
+  const killsBefore = oomKills();
+  const { stdout, stderr } = output;
+  const execution = { program, environment, places, stdout, stderr, stop: stop.signal, graceMs: site.graceMs };
+  const end = await execute(execution);
+  const ending = commandEnding(end, end.isStopped ? stop.cause : null);
+  const artifacts = await collectArtifacts({
+    work: places.work,
+    patterns: granted.formula.artifacts,
+    secrets: granted.secrets,
+    maxBytes: payload.limits.artifact_bytes,
+    target: places.artifacts,
+    stop: collectionLimit(end, stop),
+  });
+  return { ...ending, oom: wasOutOfMemory(end, killsBefore), artifacts };
+}
+
+function environmentOf({ payload, places, site }: Attempt, granted: Granted): Record<string, string> {
+  const mounts = placeMounts(granted.action.mounts, site.mounts, places);
+  const inputsFile = give(places, 'inputs.json', inputsFileContent(payload.inputs));
+  return buildEnvironment({ ...granted, payload, home: places.home, inputsFile, mounts });
+}
+
+/** Whoever stopped the command waits; and nobody waits for ever. */
+function collectionLimit(end: CommandEnd, stop: Stop): AbortSignal {
+  const limit = AbortSignal.timeout(COLLECTION_MS);
+  return end.isStopped ? limit : AbortSignal.any([limit, stop.signal]);
+}
+const COLLECTION_MS = 60_000;
+
+/** Killed, not by us, and the kernel counted: a shell reports its child's KILL as 137. */
+function wasOutOfMemory({ code, signal, isStopped }: CommandEnd, killsBefore: number | null): boolean {
+  const isKilled = signal === 'SIGKILL' || code === 137;
+  const kills = oomKills();
+  return isKilled && !isStopped && kills !== null && killsBefore !== null && kills > killsBefore;
+}
+
+function openOutput(secrets: readonly Secret[], { limits }: Payload): Output {
+  const redactor = createRedactor(secrets);
+  const stdout = new OutputStream(STDOUT, limits.log_bytes, redactor);
+  return { stdout, stderr: new OutputStream(STDERR, limits.log_bytes, redactor), redactor };
+}
+const STDOUT = 1;
+const STDERR = 2;
+
+/** The trailer is the very last of stderr, and not counted in it. */
+async function writeEnd({ payload, digest }: Attempt, ending: Ending, output: Output): Promise<void> {
+  const { stdout, stderr, redactor } = output;
+  await stdout.end();
+  await stderr.end();
+  if (ending.message !== null) await stderr.line(ending.message);
+  const trailer: Trailer = {
+    v: 1,
+    exit: ending.exit,
+    signal: ending.signal,
+    reason: ending.reason,
+    started: ending.startedAt,
+    finished: new Date().toISOString(),
+    digest,
+    masked: redactor.masked(),
+    stdout: stdout.summary(),
+    stderr: stderr.summary(),
+    artifacts: ending.artifacts,
+  };
+  await writeAll(STDERR, Buffer.from(encodeTrailer(trailer, payload.trailer_key)));
+}
+
+async function settle<T>(task: () => Promise<T>): Promise<T | RunnerError> {
+  try {
+    return await task();
+  } catch (error) {
+    return toRunnerError(error);
+  }
+}

@@ -1,0 +1,12 @@
+import { afterEach, expect, it } from 'vitest';
+import { type DaemonBench, makeDaemonBench } from '../fakes/daemon-bench.ts';
+import { killAt } from '../fakes/kill-moments.ts';
+
+let bench: DaemonBench;
+
+afterEach(() => bench.remove());
+
+it('R4, R8: the daemon killed at 100 seeded moments executes every action once and records its true result', async () => {
+  bench = await makeDaemonBench();
+  expect(await killAt(bench, 100, 7)).toEqual({ killed: 100, wrong: [] });
+});

@@ -1,0 +1,12 @@
+import { afterEach, expect, it } from 'vitest';
+import { type DaemonBench, makeDaemonBench } from '../fakes/daemon-bench.ts';
+import { killAt } from '../fakes/kill-moments.ts';
+
+let bench: DaemonBench;
+
+afterEach(() => bench.remove());
+
+it('R4, R8: the daemon killed at 12 seeded moments executes every action once and records its true result', async () => {
+  bench = await makeDaemonBench();
+  expect(await killAt(bench, 12, 20_261_121)).toEqual({ killed: 12, wrong: [] });
+}, 120_000);
