@@ -3,7 +3,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY . .
-RUN npm run build && mkdir -p jobs vault deploy
+RUN npm run build
 
 FROM node:24-bookworm-slim AS packages
 WORKDIR /app
@@ -25,9 +25,6 @@ WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/package.json ./
 COPY --from=build /app/dist ./dist
-COPY --from=build /app/jobs ./jobs
-COPY --from=build /app/vault ./vault
-COPY --from=build /app/deploy ./deploy
 
 USER 10001:10001
 WORKDIR /var/lib/edge-dispatcher

@@ -8,7 +8,7 @@ import { createFileControl } from './adapters/control.ts';
 import { mkdirDurably, writeDurably } from './adapters/durable-file.ts';
 import { engines } from './adapters/engines/index.ts';
 import type { AccessFactory, EngineFactory, StoreFactory, Tools } from './adapters/factory.ts';
-import { openOpsRepo, type OpsRepoOptions } from './adapters/ops-repo/branch.ts';
+import { type OpsRepoOptions, openOpsRepo } from './adapters/ops-repo/branch.ts';
 import { openJournal } from './adapters/ops-repo/journal.ts';
 import { RemoteRefs } from './adapters/ops-repo/refs.ts';
 import { createFileRecords } from './adapters/records.ts';
@@ -189,6 +189,7 @@ function storySettings(config: Config, instance: string): DaemonDeps['parts']['s
     logBytes: limits.log_bytes,
     artifactBytes: limits.artifact_bytes,
     placementSeconds,
+    placement: limits.placement,
     wrapSeconds: placementSeconds + 120,
     approvalDays: limits.approval_days,
   };
@@ -204,7 +205,8 @@ function trustedCommit(config: Config) {
 function createEngine(config: Config, tools: Tools) {
   const factory: EngineFactory = pick('engine.kind', config.engine.kind, engines);
   const mounts: Record<string, { path: string }> = {};
-  for (const [name, mount] of Object.entries(config.mounts)) if (mount.path !== null) mounts[name] = { path: mount.path };
+  for (const [name, mount] of Object.entries(config.mounts))
+    if (mount.path !== null) mounts[name] = { path: mount.path };
   return factory.create(factory.options.parse(config.sections[`engine.${config.engine.kind}`] ?? {}), {
     ...tools,
     runner: [process.execPath, fileURLToPath(new URL('./runner/main.js', import.meta.url))],

@@ -17,7 +17,15 @@ export const trustBranch = {
           return { kind: 'waiting', code: 'ERR_APPROVAL_WAITING', message };
         }
         const { commit, committedAt: at } = setter;
-        const evidence = { rule: 'trust-branch', by: 'branch', what: commit, commit, at, person: null, formulaBlob: null };
+        const evidence = {
+          rule: 'trust-branch',
+          by: 'branch',
+          what: commit,
+          commit,
+          at,
+          person: null,
+          formulaBlob: null,
+        };
         return { kind: 'met', evidence: [evidence] };
       },
     };

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
-import type { Problem } from '../errors.ts';
 import { printable } from '../domain/text.ts';
+import type { Problem } from '../errors.ts';
 
 /** What a command may know of the terminal it was called in. */
 export interface Io {

@@ -1,5 +1,5 @@
 import type { Dirent } from 'node:fs';
-import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../adapters/durable-file.ts';
@@ -53,8 +53,8 @@ export function opsRepoAt(root: string, options: GlobalOptions, io: Io): OpsRepo
 }
 
 /** The folder itself, then every one it lies in. */
-export function foldersAbove(from: string): readonly string[] {
-  const folders = [path.resolve(from)];
+function foldersAbove(from: string): readonly string[] {
+  const folders = [existsSync(from) ? realpathSync(from) : path.resolve(from)];
   for (let above = path.dirname(folders[0] ?? ''); above !== folders.at(-1); above = path.dirname(above)) {
     folders.push(above);
   }
@@ -83,7 +83,7 @@ function configuredPaths(configFile: string | null, io: Io): OpsRepoPaths {
 }
 
 function sectionOf(configFile: string): Readonly<Record<string, unknown>> {
-  if (!existsSync(configFile) || !lstatSync(configFile, { throwIfNoEntry: true }).isFile()) return {};
+  if (!existsSync(configFile) || !statSync(configFile).isFile()) return {};
   const options = { maxBytes: 256 * 1024, syntaxCode: 'ERR_CONFIG_SYNTAX' } as const;
   const section = readTomlFile(readFileSync(configFile), configFile, options).value?.['ops_repo'];
   return typeof section === 'object' && section !== null && !(section instanceof Date) ? { ...section } : {};
@@ -91,7 +91,7 @@ function sectionOf(configFile: string): Readonly<Record<string, unknown>> {
 
 const isPathInside = (text: string) => !/(?:^|\/)\.{0,2}(?:\/|$)/.test(text) && !/[\\\0\n]/.test(text);
 
-export type FoundKind = 'file' | 'symlink' | 'submodule' | 'folder' | 'special';
+type FoundKind = 'file' | 'symlink' | 'submodule' | 'folder' | 'special';
 
 export interface FoundFile {
   /** From the root of the repo, with slashes. */

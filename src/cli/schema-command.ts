@@ -16,6 +16,8 @@ function schema(io: Io, name: unknown): ExitCode {
     printJson(io, schemaOf(name, { ...availableParts(), sections: sectionSchemas() }));
     return EXIT.ok;
   }
-  io.stderr.write(`Which one? edge-dispatcher schema <name>, with one of:\n${SCHEMA_NAMES.map((one) => `  ${one}\n`).join('')}`);
+  io.stderr.write(
+    `Which one? edge-dispatcher schema <name>, with one of:\n${SCHEMA_NAMES.map((one) => `  ${one}\n`).join('')}`,
+  );
   return EXIT.usage;
 }

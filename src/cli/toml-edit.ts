@@ -13,7 +13,12 @@ export function withText(text: string, key: KeyPath, value: string): string | nu
   if (at === null || assignment === null) return null;
   const [whole, before = ''] = assignment;
   const quote = whole.at(-1) ?? '"';
-  return verified(text, `${text.slice(0, at)}${before}${quote}${value}${quote}${text.slice(at + whole.length)}`, key, value);
+  return verified(
+    text,
+    `${text.slice(0, at)}${before}${quote}${value}${quote}${text.slice(at + whole.length)}`,
+    key,
+    value,
+  );
 }
 
 /** A key with a text of one line; a text of several lines begins with a quote that is followed by two more. */
@@ -80,7 +85,10 @@ function canonical(value: unknown): string {
 }
 
 function treeOf(text: string): Readonly<Record<string, unknown>> | null {
-  const { value, problems } = readTomlFile(Buffer.from(text), '', { maxBytes: 1024 * 1024, syntaxCode: 'ERR_CONFIG_SYNTAX' });
+  const { value, problems } = readTomlFile(Buffer.from(text), '', {
+    maxBytes: 1024 * 1024,
+    syntaxCode: 'ERR_CONFIG_SYNTAX',
+  });
   return problems.length > 0 ? null : value;
 }
 

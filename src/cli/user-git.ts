@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { StalledError } from '../errors.ts';
 import { isErrno } from '../adapters/durable-file.ts';
+import { StalledError } from '../errors.ts';
 import type { Io } from './io.ts';
 
 /**
@@ -8,13 +8,32 @@ import type { Io } from './io.ts';
  * is asked and nothing is run by it: no prompt, no hook, no pager. Throws StalledError when there is no git.
  */
 export async function userGit(io: Io, dir: string, args: readonly string[]): Promise<string | null> {
-  const out = await runQuietly(io, 'git', ['-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false', ...args], dir);
-  return out?.replace(/\n$/, '') ?? null;
+  const out = await runQuietly(
+    io,
+    'git',
+    ['-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false', ...args],
+    dir,
+  );
+  return out?.toString('utf8').replace(/\n$/, '') ?? null;
+}
+
+/** The bytes of a blob of that repo. Throws StalledError when it can't be read. */
+export async function readBlob(io: Io, dir: string, oid: string): Promise<Uint8Array> {
+  const bytes = await runQuietly(io, 'git', ['cat-file', 'blob', oid], dir);
+  if (bytes !== null) return bytes;
+  throw new StalledError('ERR_GIT_UNAVAILABLE', `git cannot read the object ${oid}`, { hint: 'Run git fsck.' });
 }
 
 /** A program's stdout; null when it ended badly or took too long. Its own words may hold anything and are dropped. */
-export function runQuietly(io: Io, program: string, args: readonly string[], cwd: string): Promise<string | null> {
-  const options = { cwd, env: environment(io), timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT_BYTES, signal: io.signal };
+export function runQuietly(io: Io, program: string, args: readonly string[], cwd: string): Promise<Buffer | null> {
+  const options = {
+    encoding: 'buffer',
+    cwd,
+    env: environment(io),
+    timeout: TIMEOUT_MS,
+    maxBuffer: MAX_OUTPUT_BYTES,
+    signal: io.signal,
+  } as const;
   return new Promise((resolve, reject) => {
     const child = execFile(program, args, options, (error, stdout) => {
       if (error === null) resolve(stdout);

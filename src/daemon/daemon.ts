@@ -93,7 +93,7 @@ class StoryDaemon implements Daemon {
     const wanted = only ?? new Set<string>([...first.candidates.keys(), ...first.journal.entries.keys()]);
     while (!signal.aborted) {
       const cycle = await this.#loop.cycle(signal, wanted);
-      if (cycle.started === 0 && this.#tasks.size() === 0) return report(this.#results, cycle.waiting, cycle.outage);
+      if (cycle.started === 0 && this.#tasks.quiet()) return report(this.#results, cycle.waiting, cycle.outage);
       await this.#tasks.changed(signal);
     }
     await this.#letGo();

@@ -114,10 +114,13 @@ class DaemonLoop implements Loop {
     tidyBoard(board, world);
     reportOddities(world, context);
     await resumeOwn(world, tasks, context);
-    const candidates = [...world.candidates.values()].filter(
+    const pending = [...world.candidates.values()].filter(
       ({ id }) => !busy.has(id) && !tasks.has(id) && (only === undefined || only.has(id)),
     );
-    const { ready, ended, waiting } = await this.#judgements.all(candidates, world, signal);
+    const resting = new Map(pending.map(({ id }) => [id, tasks.resting(id)]));
+    const due = pending.filter(({ id }) => resting.get(id) === null);
+    const { ready, ended, waiting } = await this.#judgements.all(due, world, signal);
+    for (const [id, why] of resting) if (why !== null) waiting.set(id, why);
     for (const no of ended) tasks.record(no);
     const started = (await holdBack(world, ready, waiting, context)) ? 0 : this.#startReady(world, ready, waiting);
     for (const [id, why] of waiting) board.tell(id, 'pending', why);

@@ -1,8 +1,9 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import { sha256 } from '../domain/ids.ts';
-import { toError } from '../errors.ts';
+import { StalledError, toError, TransientError } from '../errors.ts';
 import type { StoryContext } from '../story/context.ts';
+import { forgetRun } from '../story/follow-run.ts';
 import type { World } from '../story/world.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -14,9 +15,21 @@ export async function resumeOwn(world: World, tasks: Tasks, context: StoryContex
   const { dispatcher, instance } = context.settings;
   // Not the world's view: that is as old as the last look, and the attempt may have ended since.
   for (const entry of context.journal.view().entries.values()) {
-    if (entry.dispatcher !== dispatcher || entry.instance !== instance || tasks.has(entry.id)) continue;
-    const record = (await context.records.load(entry.token)) ?? recordOfEntry(entry, world, context);
-    takeUp({ ...record, claimed: true, entry }, world, tasks, context);
+    if (entry.dispatcher !== dispatcher || entry.instance !== instance) continue;
+    if (tasks.has(entry.id) || tasks.resting(entry.id) !== null) continue;
+    const record = await noteOf(entry, world, context);
+    if (record !== null) takeUp({ ...record, claimed: true, entry }, world, tasks, context);
+  }
+}
+
+/** null: the note is there and can't be read now. That is no reason to end its run, or to hold up the others. */
+async function noteOf(entry: JournalEntry, world: World, context: StoryContext): Promise<AttemptRecord | null> {
+  try {
+    return (await context.records.load(entry.token)) ?? recordOfEntry(entry, world, context);
+  } catch (error) {
+    if (!(error instanceof TransientError || error instanceof StalledError)) throw error;
+    context.log.warn('cannot read the note of an attempt', { id: entry.id, code: error.code, reason: error.message });
+    return null;
   }
 }
 
@@ -42,7 +55,7 @@ export async function reclaimLost(world: World, context: StoryContext): Promise<
 
 async function tidy(record: AttemptRecord, context: StoryContext): Promise<void> {
   try {
-    await context.records.remove(record.entry.token);
+    await forgetRun(record, context);
   } catch (error) {
     context.log.warn('could not tidy up an old attempt', { id: record.entry.id, err: toError(error) });
   }

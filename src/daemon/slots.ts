@@ -38,17 +38,21 @@ export function chooseStarts(wanting: readonly Wanting[], holders: readonly Hold
   for (const { group } of holders) if (group !== null) groups.set(group, (groups.get(group) ?? 0) + 1);
   const start: string[] = [];
   const held = new Map<string, { code: Code; message: string }>();
+  const holding = new Map(holders.map((holder) => [holder.id, holder]));
   for (const next of wanting.toSorted(byTurn)) {
-    const inGroup = next.group === null ? 0 : (groups.get(next.group) ?? 0);
+    // The next attempt of an action takes the place of the one before it.
+    const before = holding.get(next.id);
+    const place = before?.live === true ? 1 : 0;
+    const inGroup = next.group === null ? 0 : (groups.get(next.group) ?? 0) - (before?.group === next.group ? 1 : 0);
     if (next.group !== null && inGroup >= next.groupLimit) {
       held.set(next.id, { code: 'ERR_GROUP', message: `group ${next.group} has ${inGroup} of ${next.groupLimit} running` });
-    } else if (free <= 0) {
+    } else if (free + place <= 0) {
       held.set(next.id, { code: 'ERR_SLOT', message: `all ${limits.inFlight} slots are taken` });
     } else if (starts <= 0) {
       held.set(next.id, { code: 'ERR_SLOT', message: 'dispatches_per_minute is used up for this minute' });
     } else {
       start.push(next.id);
-      free -= 1;
+      free -= 1 - place;
       starts -= 1;
       if (next.group !== null) groups.set(next.group, inGroup + 1);
     }

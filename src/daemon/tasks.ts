@@ -1,9 +1,12 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { backoffMs } from '../domain/backoff.ts';
+import type { Reason } from '../domain/run.ts';
 import { toError } from '../errors.ts';
 import type { Ending, Step, StoryContext } from '../story/context.ts';
 import { isWaiting } from '../story/waiting.ts';
 import { ShuttingDown } from '../story/persist.ts';
-import { buryAttempt, recordEnded } from '../story/end-attempt.ts';
+import { reason } from '../story/reasons.ts';
+import { buryRecorded, recordEnded } from '../story/end-attempt.ts';
 import type { Ended } from '../story/no-or-not-yet.ts';
 import { finishAttempt, type Ready, startAttempt } from '../story/run-action.ts';
 import type { Board } from './board.ts';
@@ -22,10 +25,21 @@ export interface Tasks {
   bury(record: AttemptRecord): void;
   /** A step of the story was told: a run that has ended frees its slot before its result is pushed. */
   note(id: string, step: Step): void;
+  /** Why an action whose last try came to nothing is not tried again yet; null: it may be. */
+  resting(id: string): Reason | null;
+  /** No task is left, and none has ended since `changed` was answered: what was seen since then is all there is. */
+  quiet(): boolean;
   /** Answers when no task is left. */
   idle(): Promise<void>;
   /** Answers when a task has ended or freed its slot since the last call, or none is left. */
   changed(signal: AbortSignal): Promise<void>;
+}
+
+interface Rest {
+  readonly reason: Reason;
+  /** Monotonic time from which it may be tried again. */
+  readonly until: number;
+  readonly failures: number;
 }
 
 interface Task {
@@ -49,6 +63,7 @@ class StoryTasks implements Tasks {
   readonly #deps: TasksDeps;
   readonly #tasks = new Map<string, Task>();
   readonly #running = new Set<Promise<void>>();
+  readonly #rests = new Map<string, Rest>();
   #changes = 0;
   #seen = 0;
   #wakers: (() => void)[] = [];
@@ -94,23 +109,36 @@ class StoryTasks implements Tasks {
     const { context, signal } = this.#deps;
     const { id, group } = record.entry;
     this.#run(id, { group, live: false }, async () => {
-      await buryAttempt(record, false, { context, signal });
+      await buryRecorded(record, { context, signal });
       return RECORDED;
     });
   }
 
   note(id: string, step: Step): void {
     const task = this.#tasks.get(id);
-    if (task === undefined || step.state !== 'recording' || !task.live) return;
+    if (task === undefined || step.state !== 'recording' || step.holdsSlot === true || !task.live) return;
     task.live = false;
     this.#changed();
+  }
+
+  resting(id: string): Reason | null {
+    const rest = this.#rests.get(id);
+    return rest !== undefined && this.#deps.context.clock.monotonic() < rest.until ? rest.reason : null;
+  }
+
+  quiet(): boolean {
+    return this.#tasks.size === 0 && this.#changes === this.#seen;
   }
 
   async changed(until: AbortSignal): Promise<void> {
     if (this.#changes === this.#seen && this.#tasks.size > 0 && !until.aborted) {
       await new Promise<void>((resolve) => {
-        this.#wakers.push(resolve);
-        until.addEventListener('abort', () => resolve(), { once: true });
+        const wake = (): void => {
+          until.removeEventListener('abort', wake);
+          resolve();
+        };
+        this.#wakers.push(wake);
+        until.addEventListener('abort', wake, { once: true });
       });
     }
     this.#seen = this.#changes;
@@ -124,11 +152,16 @@ class StoryTasks implements Tasks {
     const { context, board } = this.#deps;
     this.#tasks.set(id, task);
     const done = work()
-      .then((ending) => settle(id, ending, board, context))
+      .then((ending) => {
+        if (ending.kind === 'waiting' && ending !== RECORDED) this.#rest(id, ending.reason);
+        else this.#rests.delete(id);
+        settle(id, ending, board, context);
+      })
       .catch((error: unknown) => {
         if (error instanceof ShuttingDown) return;
-        // A bug of ours: the action stays pending (or claimed), and the next cycle takes it up again.
+        // A bug of ours: the action stays pending (or claimed), and a later cycle takes it up again.
         context.log.error('the story of an action broke off', { id, err: toError(error) });
+        this.#rest(id, reason('ERR_INTERNAL', 'the dispatcher made a mistake; its log says more'));
       })
       .finally(() => {
         this.#tasks.delete(id);
@@ -136,6 +169,14 @@ class StoryTasks implements Tasks {
         this.#changed();
       });
     this.#running.add(done);
+  }
+
+  /** What came to nothing at once would come to nothing again at once: each next try comes later. */
+  #rest(id: string, why: Reason): void {
+    const { clock } = this.#deps.context;
+    const failures = this.#rests.get(id)?.failures ?? 0;
+    const until = clock.monotonic() + backoffMs(failures, clock.random());
+    this.#rests.set(id, { reason: why, until, failures: failures + 1 });
   }
 
   #changed(): void {

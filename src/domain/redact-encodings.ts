@@ -184,9 +184,11 @@ const DIGITS = '0123456789abcdef';
 const BASE64_VALUES = byByte((char) => Math.max(STANDARD.indexOf(char), URL_SAFE.indexOf(char)) & NONE);
 const HEX_VALUES = byByte((char) => DIGITS.indexOf(char.toLowerCase()) & NONE);
 
-export function isBase64(byte: number): boolean {
-  return BASE64_VALUES[byte] !== NONE;
-}
+/** What the columns of wrapped output are made of: base64, or hex with what stands between its bytes. */
+export const COLUMNS: readonly ((byte: number) => boolean)[] = [
+  (byte) => BASE64_VALUES[byte] !== NONE,
+  (byte) => HEX_VALUES[byte] !== NONE || byte === 0x20 || byte === 0x3a || byte === 0x2d,
+];
 
 export function isLineBreak(byte: number): boolean {
   return byte === 0x0a || byte === 0x0d;
@@ -206,8 +208,7 @@ function symbolAt(kind: number, secret: Uint8Array, index: number): number {
 
 /** Longest end after the symbols: the base64 character that holds the secret's last two or four bits, and padding. */
 export function tailLength(kind: number, secret: Uint8Array): number {
-  if (BITS[kind] !== 6) return 0;
-  return [0, 0, 3, 0, 2][(secret.length * 8 - (LEAD[kind] ?? 0)) % 6] ?? 0;
+  return BITS[kind] === 6 ? ([0, 0, 3, 0, 2][(secret.length * 8 - (LEAD[kind] ?? 0)) % 6] ?? 0) : 0;
 }
 
 /** Whether a byte can be number `index` of symbols and tail; both base64 alphabets and both cases of hex will do. */
@@ -240,7 +241,7 @@ function prefixes(kind: number, secret: Uint8Array): readonly string[] {
   return [...new Set([...separated, ...separated.map((form) => form.toUpperCase())])];
 }
 
-/** 2^32 divided by the golden ratio: spreads keys that differ in their last byte only. */
+/** 2^32 divided by the golden ratio. The slot of a key is Math.imul(key, MULTIPLIER) >>> shift. */
 export const MULTIPLIER = 0x9e3779b1;
 
 /**
@@ -252,7 +253,6 @@ export const MULTIPLIER = 0x9e3779b1;
 export class PrefixIndex {
   /** Bit n-1 at the slot of a key: some needle begins with these n bytes (or, rarely, with others of the same slot). */
   readonly filter: Uint8Array;
-  /** The slot of a key is Math.imul(key, MULTIPLIER) >>> shift. */
   readonly shift: number;
   readonly #heads: Int32Array;
   /** Four numbers an entry, in chains of equal slot: key, needle, kind, next entry. */

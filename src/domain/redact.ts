@@ -87,10 +87,10 @@ function newThread(start: number, kind: number, needle: number): Thread {
 
 /** Matches that overlap without end (`abcabcabc…`) are cut into masks, lest the stream be held back without end. */
 const MAX_CLUSTER = 1 << 16;
-/** Bytes looked at again after they were forwarded: a cut escape, and the line before a break. */
-const LOOK_BACK = 64;
 /** Wrapped output has lines at least this wide; for narrower ones (`Done`, break) holding back would be for nothing. */
 const MIN_WIDTH = 16;
+/** Bytes looked at again after they were forwarded: the line before a break. */
+const LOOK_BACK = MIN_WIDTH + 1;
 /** Longer chunks are worked off in slices, which bounds the window. */
 const SLICE = 1 << 16;
 
@@ -180,7 +180,7 @@ class Scrubber implements StreamRedactor {
   /** Starts a thread that began `head` bytes before `at` (the last ones of `key`) and reads on there in another way. */
   #seed(at: number, head: number, key: number, mode: number): void {
     const before = head === 0 ? 0 : key & ((1 << (8 * head)) - 1);
-    if (head > at || (head > 0 && !this.#plan.index.mayBegin(before, head))) return;
+    if (head > 0 && !this.#plan.index.mayBegin(before, head)) return;
     const first = forms.singleByte(forms.decode(mode, this.#window, at - this.#base));
     if (first >= 0 && !this.#plan.index.mayBegin((before << 8) | first, head + 1)) return;
     const kind = mode === forms.LITERAL ? GATHER_WRAPPED : GATHER;
@@ -190,10 +190,12 @@ class Scrubber implements StreamRedactor {
   /** Whether the break at `at` of the window may be one of wrapped output, in which a secret began `head` bytes before. */
   #isWrapped(at: number, head: number): boolean {
     const { bytes } = this.#window;
-    let from = at;
-    while (from > 0 && at - from < MIN_WIDTH && forms.isBase64(bytes[from - 1] ?? 0)) from -= 1;
-    const startsLine = this.#base + from === 0 || forms.isLineBreak(bytes[from - 1] ?? 0);
-    return at - from === MIN_WIDTH || (at - from === head && startsLine);
+    return forms.COLUMNS.some((belongs) => {
+      let from = at;
+      while (from > 0 && at - from < MIN_WIDTH && belongs(bytes[from - 1] ?? 0)) from -= 1;
+      const startsLine = this.#base + from === 0 || forms.isLineBreak(bytes[from - 1] ?? 0);
+      return at - from === MIN_WIDTH || (at - from === head && startsLine);
+    });
   }
 
   #begin(start: number, key: number): void {
@@ -254,7 +256,7 @@ class Scrubber implements StreamRedactor {
     let next = 0;
     for (let first = this.#matches[0]; first !== undefined; first = this.#matches[next]) {
       const cluster = clusterAt(this.#matches, next);
-      if (Math.min(cluster.end, first.start + MAX_CLUSTER) > hold) break;
+      if (cluster.end > hold) break;
       next = cluster.next;
       if (cluster.end <= this.#settled) continue;
       this.#forward(first.start, pieces);

@@ -75,10 +75,20 @@ export function splitTrailer(tail: Buffer, total: number, keyHex: string): Split
   if (at < 0 || tail.at(-1) !== 0x0a) return none;
   const line = tail.subarray(at + MARK.length, tail.length - 1).toString('utf8');
   const space = line.lastIndexOf(' ');
-  const json = line.slice(0, space);
-  const mac = Buffer.from(line.slice(space + 1), 'hex');
-  const expected = macOf(json, keyHex);
-  if (mac.length !== expected.length || !timingSafeEqual(mac, expected)) return none;
-  const parsed = trailerSchema.safeParse(JSON.parse(json));
+  const [json, mac] = [line.slice(0, space), line.slice(space + 1)];
+  // Nothing may follow the MAC: hex decoding alone would stop at what is no digit.
+  if (!MAC.test(mac) || !timingSafeEqual(Buffer.from(mac, 'hex'), macOf(json, keyHex))) return none;
+  const parsed = trailerSchema.safeParse(parseJson(json));
   return parsed.success ? { length: total - (tail.length - at), trailer: parsed.data } : none;
+}
+
+const MAC = /^[0-9a-f]{64}$/;
+
+/** undefined: it is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

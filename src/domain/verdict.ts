@@ -54,8 +54,13 @@ export function combine(
   const evidence = [...judged.values()].flatMap(evidenceOf);
   const missing = missingOf(requirement, judged, evidence);
   if (missing.length === 0) return { kind: 'allowed', required, evidence };
-  const message = [approvedBy(evidence), ...missing.map((part) => part.message)].filter((text) => text !== '').join('; ');
-  if (isHopeless(missing, judged)) return say('refused', 'ERR_APPROVAL_REFUSED', message);
+  const message = [approvedBy(evidence), ...missing.map((part) => part.message)]
+    .filter((text) => text !== '')
+    .join('; ');
+  const canBringPeople = required
+    .flatMap((name) => evidenceOf(verdicts.get(name)))
+    .some(({ person }) => person !== null);
+  if (isHopeless(missing, judged, canBringPeople)) return say('refused', 'ERR_APPROVAL_REFUSED', message);
   // With any formula it would be allowed: then the change of formula is what it waits for.
   const onlyFormula =
     context.formulaInForce !== null && combine(requirement, verdicts, { formulaInForce: null }).kind === 'allowed';
@@ -71,7 +76,8 @@ export function approvedAt(evidence: readonly ApprovalEvidence[], requirement?: 
   if (requirement === undefined) return latest(evidence.map(({ at }) => at));
   const ofRule = (names: readonly string[]) => earliest(evidence.filter(({ rule }) => names.includes(rule)));
   const people = new Set(evidence.flatMap(({ person }) => (person === null ? [] : personKey(person))));
-  const ofPerson = (key: string) => earliest(evidence.filter(({ person }) => person !== null && personKey(person) === key));
+  const ofPerson = (key: string) =>
+    earliest(evidence.filter(({ person }) => person !== null && personKey(person) === key));
   const joined = [...people].flatMap((key) => ofPerson(key) ?? []).toSorted(byTime);
   const needed = [
     ...requirement.all.map((name) => ofRule([name])),
@@ -103,8 +109,8 @@ function wait(code: Code, message: string): RuleVerdict {
   return { kind: 'waiting', code, message };
 }
 
-function evidenceOf(verdict: RuleVerdict): readonly ApprovalEvidence[] {
-  return verdict.kind === 'met' ? verdict.evidence : [];
+function evidenceOf(verdict: RuleVerdict | undefined): readonly ApprovalEvidence[] {
+  return verdict?.kind === 'met' ? verdict.evidence : [];
 }
 
 /** One thing that a tier needs and has not got. */
@@ -140,10 +146,10 @@ function ofRules(names: readonly string[], judged: Judged): Missing {
 }
 
 /** Some rule said no, none waits, and what is missing is not just people that a rule which is met may still bring. */
-function isHopeless(missing: readonly Missing[], judged: Judged): boolean {
-  const verdicts = [...judged.values()];
-  if (verdicts.some(({ kind }) => kind === 'waiting') || !verdicts.some(({ kind }) => kind === 'refused')) return false;
-  return !missing.every(({ people }) => people) || countPeople(verdicts.flatMap(evidenceOf)) === 0;
+function isHopeless(missing: readonly Missing[], judged: Judged, canBringPeople: boolean): boolean {
+  const kinds = new Set([...judged.values()].map(({ kind }) => kind));
+  if (kinds.has('waiting') || !kinds.has('refused')) return false;
+  return !canBringPeople || missing.some(({ people }) => !people);
 }
 
 function approvedBy(evidence: readonly ApprovalEvidence[]): string {

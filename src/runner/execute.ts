@@ -44,7 +44,7 @@ export async function execute(execution: Execution): Promise<CommandEnd> {
     const forwarded = Promise.all([
       pipes.stdout.forwardTo(execution.stdout),
       pipes.stderr.forwardTo(execution.stderr),
-    ]).then(() => true);
+    ]).then(() => true as const);
     const end = await endOf(command, execution);
     await putAway(groupOf(command), execution, forwarded, [pipes.stdout, pipes.stderr]);
     return { ...end, startedAt };

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { RUN_FILES } from '../domain/run-directory.ts';
@@ -18,6 +18,7 @@ import { Stop } from './stop.ts';
  */
 const ALREADY_RUNS = 75;
 const WRONG_USAGE = 64;
+const RUNNER_FAILED = 69;
 const DEFAULT_GRACE_MS = 10_000;
 
 interface Invocation {
@@ -29,6 +30,7 @@ interface Invocation {
 const stop = new Stop();
 stop.listen();
 closeCoreFiles();
+process.on('uncaughtException', failSilently);
 process.exit(await main(process.argv.slice(2)));
 
 async function main(args: readonly string[]): Promise<number> {
@@ -53,8 +55,8 @@ function readArguments([option, value, ...rest]: readonly string[]): Invocation 
 /** Whatever goes wrong here happens before there is a key to sign a trailer with, so it is said in a line only. */
 async function attempt({ directory, payload }: Invocation): Promise<Ending> {
   try {
-    const site = siteOf(directory);
-    return await run(await takePayload(payload), site, stop);
+    const taken = await takePayload(payload);
+    return await run(taken, siteOf(directory), stop);
   } catch (error) {
     const ending = ownEnding(toRunnerError(error));
     await writeAll(process.stderr.fd, Buffer.from(`${ending.message ?? ''}\n`));
@@ -90,4 +92,10 @@ function closeCoreFiles(): void {
   } catch {
     // Not everywhere to be had; core files are off by default where it is not.
   }
+}
+
+/** A mistake of ours: Node would print the source line and the message, and these may quote a secret. */
+function failSilently(): void {
+  writeSync(process.stderr.fd, 'edge-runner: ERR_RUNNER: the runner itself failed\n');
+  process.exit(RUNNER_FAILED);
 }

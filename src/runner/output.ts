@@ -15,6 +15,7 @@ export interface StreamSummary {
 
 const RETRY_MS = 5;
 const NEWLINE = 0x0a;
+const NOTHING = new Uint8Array();
 const writeOnce = promisify(write);
 
 /** One of the runner's own streams: everything written to it is scrubbed, cut at the limit, counted and hashed. */
@@ -36,12 +37,12 @@ export class OutputStream {
 
   /** Resolves when the bytes are handed over (or dropped, behind the cut): whoever waits for it has back-pressure. */
   async write(chunk: Uint8Array): Promise<void> {
-    if (!this.#cut) await this.#forward(this.#redactor.write(chunk));
+    if (!this.#cut) await this.#forward(this.#scrub(() => this.#redactor.write(chunk)));
   }
 
   /** Forwards what was held back. Nothing but `line` may follow. */
   async end(): Promise<void> {
-    if (!this.#cut) await this.#forward(this.#redactor.end());
+    if (!this.#cut) await this.#forward(this.#scrub(() => this.#redactor.end()));
   }
 
   /** A line of the runner's own, counted as part of the stream; on a line of its own. */
@@ -53,6 +54,16 @@ export class OutputStream {
   /** To be asked once, when all is written. */
   summary(): StreamSummary {
     return { bytes: this.#bytes, sha256: this.#hash.digest('hex'), cut: this.#cut };
+  }
+
+  /** Should the scrubber fail, nothing more is forwarded, least of all what it did not scrub. */
+  #scrub(scrub: () => Uint8Array): Uint8Array {
+    try {
+      return scrub();
+    } catch {
+      this.#cut = true;
+      return NOTHING;
+    }
   }
 
   async #forward(scrubbed: Uint8Array): Promise<void> {

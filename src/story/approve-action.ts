@@ -34,7 +34,7 @@ export async function approveAction(
     if (!tooOld(read.candidate.committedAt, context)) return waiting(code, message);
     throw new RefusedError('ERR_APPROVAL_EXPIRED', `not approved within ${days} days of its commit: ${message}`);
   }
-  const at = approvedAt(verdict.evidence) ?? read.candidate.committedAt;
+  const at = approvedAt(verdict.evidence, requirement ?? undefined) ?? read.candidate.committedAt;
   if (tooOld(later(at, read.action.not_before), context)) {
     throw new RefusedError('ERR_APPROVAL_EXPIRED', `its approval of ${at} is older than ${days} days`);
   }

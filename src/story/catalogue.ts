@@ -16,11 +16,11 @@ export interface Catalogue {
   /** Starts anew from a full listing. */
   load(entries: readonly TreeEntry[]): void;
   apply(changes: readonly TreeChange[]): void;
-  /** Action files without any result for their id, in the order of their paths. */
+  /** Action files without any result for their id, in the order of their ids, then of their paths. */
   pending(): readonly ActionFile[];
   /** All action files of an id; more than one is a duplicate. */
   files(id: string): readonly ActionFile[];
-  /** The result at the tip; null if there is none. */
+  /** The result at the tip (of several the first by its path); null if there is none. */
   result(id: string): TreeEntry | null;
   results(): Iterable<readonly [string, TreeEntry]>;
   /** Files whose stem is no id: they get no result. */
@@ -43,6 +43,7 @@ export function resultId(path: string): string {
 
 /** A cancel request lies beside its action and is none itself. */
 const isActionName = (name: string) => name.endsWith(ACTION) && !name.endsWith(CANCEL);
+const byPath = (a: { readonly path: string }, b: { readonly path: string }) => (a.path < b.path ? -1 : 1);
 const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1);
 
 export function createCatalogue(): Catalogue {
@@ -51,7 +52,7 @@ export function createCatalogue(): Catalogue {
 
 class TreeCatalogue implements Catalogue {
   readonly #actions = new Map<string, Map<string, ActionFile>>();
-  readonly #results = new Map<string, TreeEntry>();
+  readonly #results = new Map<string, Map<string, TreeEntry>>();
   readonly #misnamed = new Map<string, TreeEntry>();
   readonly #waiting = new Set<string>();
 
@@ -70,15 +71,18 @@ class TreeCatalogue implements Catalogue {
   }
 
   files(id: string): readonly ActionFile[] {
-    return [...(this.#actions.get(id)?.values() ?? [])];
+    return [...(this.#actions.get(id)?.values() ?? [])].toSorted(byPath);
   }
 
   result(id: string): TreeEntry | null {
-    return this.#results.get(id) ?? null;
+    return [...(this.#results.get(id)?.values() ?? [])].toSorted(byPath)[0] ?? null;
   }
 
-  results(): Iterable<readonly [string, TreeEntry]> {
-    return this.#results.entries();
+  *results(): Iterable<readonly [string, TreeEntry]> {
+    for (const id of this.#results.keys()) {
+      const entry = this.result(id);
+      if (entry !== null) yield [id, entry];
+    }
   }
 
   misnamed(): readonly TreeEntry[] {
@@ -88,7 +92,7 @@ class TreeCatalogue implements Catalogue {
   #add(entry: TreeEntry): void {
     const name = nameOf(entry.path);
     if (name.endsWith(RESULT)) {
-      this.#results.set(resultId(name), entry);
+      this.#results.set(resultId(name), (this.#results.get(resultId(name)) ?? new Map<string, TreeEntry>()).set(entry.path, entry));
       this.#settle(resultId(name));
     } else if (isActionName(name)) this.#addAction(name.slice(0, -ACTION.length), entry);
   }
@@ -108,7 +112,9 @@ class TreeCatalogue implements Catalogue {
     const name = nameOf(path);
     this.#misnamed.delete(path);
     if (name.endsWith(RESULT)) {
-      if (this.#results.get(resultId(name))?.path === path) this.#results.delete(resultId(name));
+      const results = this.#results.get(resultId(name));
+      results?.delete(path);
+      if (results?.size === 0) this.#results.delete(resultId(name));
       this.#settle(resultId(name));
     } else if (isActionName(name)) this.#removeAction(name.slice(0, -ACTION.length), path);
   }

@@ -20,9 +20,15 @@ export async function claimAttempt(
     await context.records.save(claimed);
     return claimed;
   }
-  await context.access.revoke(record.grant.accessor, tokenOf(record));
-  await context.records.remove(record.entry.token);
+  // One that was claimed before is under way: its note is all that this host has of it.
+  if (!record.claimed) await dropNote(record, context);
   return lost(answer, record);
+}
+
+/** The note first: it must never be used again with a grant that is gone, while a grant without a note ends by itself. */
+export async function dropNote(record: AttemptRecord, context: StoryContext): Promise<void> {
+  await context.records.remove(record.entry.token);
+  await context.access.revoke(record.grant.accessor, tokenOf(record));
 }
 
 function lost(answer: Exclude<ClaimAnswer, 'won'>, record: AttemptRecord): Waiting {

@@ -68,6 +68,8 @@ export async function dependencyCycles(world: World, opsRepo: OpsRepo): Promise<
   if (cached !== undefined) return cached;
   const answer = findCycles(world, opsRepo);
   cycles.set(world, answer);
+  // An outage is no answer: the world stays the same until something is pushed.
+  answer.catch(() => cycles.delete(world));
   return answer;
 }
 

@@ -45,6 +45,8 @@ export interface StorySettings {
   readonly logBytes: number;
   readonly artifactBytes: number;
   readonly placementSeconds: number;
+  /** Not placed in time: wait for another attempt, or stop as timed out. */
+  readonly placement: 'wait' | 'stop';
   readonly wrapSeconds: number;
   readonly approvalDays: number;
 }
@@ -54,6 +56,8 @@ export interface Step {
   readonly state: 'judging' | 'granting' | 'claiming' | 'dispatching' | 'running' | 'revoking' | 'collecting' | 'recording';
   /** Why it does not go on at this moment; null: it does. */
   readonly reason: Reason | null;
+  /** Its run is over for us, but something of it may live: it keeps its slot (`lost`, `unknown`). */
+  readonly holdsSlot?: boolean;
 }
 
 /** Every way out of the story: a result in the repo, or still pending, because. */

@@ -36,6 +36,7 @@ export async function dispatchRun(record: AttemptRecord, context: StoryContext):
 
 /** Exactly one redemption of a wrapper ever succeeds: when it is ours, no run has started and none can. */
 export async function proveUnstarted(record: AttemptRecord, context: StoryContext): Promise<Dispatched> {
+  if (record.unstarted) return { kind: 'unstarted' };
   if (record.request === null) {
     return { kind: 'unknown', message: 'its single-use wrapper is not at hand any more' };
   }

@@ -1,20 +1,23 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { journalDeadline } from '../domain/journal.ts';
-import type { Run } from '../domain/run.ts';
+import type { Outcome, Reason, Run } from '../domain/run.ts';
+import { StalledError, TransientError } from '../errors.ts';
 import { tokenOf } from './claim-attempt.ts';
 import { collectOutput } from './collect-output.ts';
 import { type EndedAttempt, resultOfAttempt, resultWithoutRun } from './compose-result.ts';
 import type { Ending, Step, StoryContext } from './context.ts';
 import { type Followed, forgetRun } from './follow-run.ts';
 import { outcomeOf } from './outcome.ts';
-import { persist } from './persist.ts';
-import { publishResult } from './record-result.ts';
+import { persist, ShuttingDown } from './persist.ts';
+import { publishResult, readResult } from './record-result.ts';
 import type { Ended } from './no-or-not-yet.ts';
 
 /** What every step after the claim needs; `signal` is our own shutdown. */
 export interface Way {
   readonly context: StoryContext;
   readonly signal: AbortSignal;
+  /** Told with every step: it keeps its slot. */
+  readonly holdsSlot?: boolean;
 }
 
 /** Steps 7 and 8: its access is gone, its output is kept. */
@@ -43,11 +46,13 @@ export async function settleRun(
 async function revokeAccess(record: AttemptRecord, way: Way): Promise<AttemptRecord> {
   if (record.grant.revoked_at !== null) return record;
   const { context } = way;
-  const revoke = () => context.access.revoke(record.grant.accessor, tokenOf(record));
-  const at = await lasting(record.entry.id, 'revoking', revoke, way);
-  const revoked = { ...record, grant: { ...record.grant, revoked_at: at } };
-  await context.records.save(revoked);
-  return revoked;
+  const revoke = async () => {
+    const at = await context.access.revoke(record.grant.accessor, tokenOf(record));
+    const revoked = { ...record, grant: { ...record.grant, revoked_at: at } };
+    await context.records.save(revoked);
+    return revoked;
+  };
+  return lasting(record.entry.id, 'revoking', revoke, way);
 }
 
 export async function endWithoutRun(
@@ -65,10 +70,25 @@ export async function recordAttempt(ended: EndedAttempt, way: Way): Promise<Endi
   const { context } = way;
   const { entry } = ended.record;
   const result = resultOfAttempt(ended, context.clock.now());
+  const held = mayLive(ended.end.outcome);
   const publish = () => publishResult(result, context);
-  const ending = await lasting(entry.id, 'recording', publish, way);
-  await buryAttempt(ended.record, ended.end.outcome === 'lost' || ended.end.outcome === 'unknown', way);
+  const ending = await lasting(entry.id, 'recording', publish, { ...way, holdsSlot: held });
+  await buryAttempt(ended.record, held, way);
   return ending;
+}
+
+/** Nobody knows whether something of it still runs. */
+const mayLive = (outcome: Outcome) => outcome === 'lost' || outcome === 'unknown';
+
+/** Its result lies in the repo already, or did once: only the tombstone is missing. */
+export async function buryRecorded(record: AttemptRecord, way: Way): Promise<void> {
+  const { context } = way;
+  const { id } = record.entry;
+  const entry = context.world().catalogue.result(id);
+  const read = async () => (entry === null ? null : readResult(entry.oid, context.opsRepo));
+  const result = await lasting(id, 'recording', read, { ...way, holdsSlot: true });
+  const outcome = result?.outcome ?? 'unknown';
+  await buryAttempt(record, mayLive(outcome) && !record.unstarted, way);
 }
 
 /** Entry → tombstone, and nothing is left of it on this host. `held`: it keeps its slot until its deadline. */
@@ -87,9 +107,11 @@ export async function buryAttempt(
     group: entry.group,
     ...(held ? { held_until: until } : {}),
   };
-  await lasting(entry.id, 'recording', () => context.journal.end(tombstone), way);
-  await forgetRun(record, context);
-  await context.control.clearStop(entry.id);
+  const bury = async () => {
+    await context.journal.end(tombstone);
+    await forgetRun(record, context);
+  };
+  await lasting(entry.id, 'recording', bury, { ...way, holdsSlot: held });
 }
 
 /** Does a step that has to be done, tells where the action is meanwhile, and waits out whatever is away. */
@@ -97,16 +119,33 @@ export async function lasting<T>(
   id: string,
   state: Step['state'],
   work: () => Promise<T>,
-  { context, signal }: Way,
+  { context, signal, holdsSlot = false }: Way,
 ): Promise<T> {
-  context.tell(id, { state, reason: null });
-  return persist(work, (why) => context.tell(id, { state, reason: why }), context, signal);
+  const tell = (reason: Reason | null) => context.tell(id, { state, reason, holdsSlot });
+  tell(null);
+  if (signal.aborted && LAST_STEPS.has(state)) return onceMore(work);
+  return persist(work, tell, context, signal);
+}
+
+/** What is over is written down even while we are stopping, if that works at once; else the next start does it. */
+const LAST_STEPS: ReadonlySet<Step['state']> = new Set(['revoking', 'collecting', 'recording']);
+
+async function onceMore<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof TransientError || error instanceof StalledError) throw new ShuttingDown();
+    throw error;
+  }
 }
 
 /** Records a definite no. */
 export async function recordEnded(ended: Ended, context: StoryContext, signal: AbortSignal): Promise<Ending> {
   const result = resultWithoutRun(ended.candidate, ended, context.clock.now());
-  const ending = await lasting(ended.candidate.id, 'recording', () => publishResult(result, context), { context, signal });
-  await context.control.clearStop(ended.candidate.id);
-  return ending;
+  const record = async () => {
+    const ending = await publishResult(result, context);
+    await context.control.clearStop(ended.candidate.id);
+    return ending;
+  };
+  return lasting(ended.candidate.id, 'recording', record, { context, signal });
 }

@@ -1,10 +1,11 @@
 import { toError } from '../errors.ts';
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { journalDeadline } from '../domain/journal.ts';
-import type { Run, RunEnd, StopRequest } from '../domain/run.ts';
+import type { Reason, Run, RunEnd, StopRequest } from '../domain/run.ts';
 import type { StoryContext } from './context.ts';
 import { persist, ShuttingDown } from './persist.ts';
 import { tokenOf } from './claim-attempt.ts';
+import { reason } from './reasons.ts';
 
 export interface Followed {
   readonly end: RunEnd;
@@ -24,22 +25,33 @@ export async function followRun(
   signal: AbortSignal,
 ): Promise<Followed> {
   const stopper = watchForStop(run, record, context, signal);
+  const { id } = record.entry;
   let noted = record;
-  try {
+  const watchToEnd = async (): Promise<RunEnd> => {
     for await (const status of context.engine.watch(run, signal)) {
+      if (status.state === 'queued') context.tell(id, { state: 'running', reason: queuedReason(status.message) });
       if (status.state === 'running') {
-        context.tell(record.entry.id, { state: 'running', reason: null });
+        context.tell(id, { state: 'running', reason: null });
         noted = await forgetRequest(noted, context);
       }
       if (status.state === 'ended') {
         if (status.end.kind !== 'not-started') noted = await forgetRequest(noted, context);
-        return { end: status.end, stop: stopper.asked(), record: noted };
+        return status.end;
       }
     }
+    throw new ShuttingDown();
+  };
+  try {
+    const end = await persist(watchToEnd, (why) => context.tell(id, { state: 'running', reason: why }), context, signal);
+    return { end, stop: stopper.asked(), record: noted };
   } finally {
     await stopper.end();
   }
-  throw new ShuttingDown();
+}
+
+/** What the engine says of why it is not placed yet (a resource, a constraint, a volume). */
+function queuedReason(message: string | null): Reason | null {
+  return message === null ? null : reason('ERR_NOT_PLACED', message);
 }
 
 /** It has started, so its request, wrapper included, has done its duty. */
@@ -57,13 +69,12 @@ function watchForStop(run: Run, record: AttemptRecord, context: StoryContext, ou
   let asked: StopRequest | null = null;
   const work = (async () => {
     while (!signal.aborted && asked === null) {
-      asked = (await context.control.stopRequest(record.entry.id)) ?? pastDeadline(record, context);
+      asked = (await wishOf(record, context)) ?? pastDeadline(record, context);
       if (asked === null) await context.clock.sleep(STOP_POLL_MS, signal);
     }
     if (asked === null || signal.aborted) return;
     const wish = asked;
-    const tellWait = (reason: Parameters<Parameters<typeof persist>[1]>[0]) =>
-      context.tell(record.entry.id, { state: 'running', reason });
+    const tellWait = (why: Reason | null) => context.tell(record.entry.id, { state: 'running', reason: why });
     await persist(() => context.engine.cancel(run, wish, signal), tellWait, context, signal);
   })().catch((error: unknown) => {
     if (!(error instanceof ShuttingDown)) context.log.error('could not ask the run to stop', { id: record.entry.id, err: toError(error) });
@@ -77,6 +88,16 @@ function watchForStop(run: Run, record: AttemptRecord, context: StoryContext, ou
   };
 }
 
+/** A wish that can't be read now is read at the next poll; the deadline counts all the same. */
+async function wishOf(record: AttemptRecord, context: StoryContext): Promise<StopRequest | null> {
+  try {
+    return await context.control.stopRequest(record.entry.id);
+  } catch (error) {
+    context.log.debug('cannot see whether a cancel was asked for', { id: record.entry.id, err: toError(error) });
+    return null;
+  }
+}
+
 /** A cancel request is a small local file: this is how late it is seen at most. */
 const STOP_POLL_MS = 250;
 
@@ -86,8 +107,9 @@ function pastDeadline(record: AttemptRecord, context: StoryContext): StopRequest
   return { kind: 'deadline', by: context.settings.dispatcher, message: `still there at ${deadline.toISOString()}` };
 }
 
-/** Frees what the engine keeps of a run whose result is recorded. */
+/** Frees what is kept of a run whose result is recorded; the note last, because it is what all this is found again by. */
 export async function forgetRun(record: AttemptRecord, context: StoryContext): Promise<void> {
   await context.engine.forget(tokenOf(record));
+  await context.control.clearStop(record.entry.id);
   await context.records.remove(record.entry.token);
 }

@@ -28,7 +28,9 @@ export interface Edit {
 
 /** The policy, and what is named as a formula directly in the formulas folder; what lies deeper is no formula. */
 export function isGated(path: string, { formulasDir, policyFile }: GatedPaths): boolean {
-  return path === policyFile || /^\/[^/]*\.toml$/.test(path.startsWith(formulasDir) ? path.slice(formulasDir.length) : '');
+  return (
+    path === policyFile || /^\/[^/]*\.toml$/.test(path.startsWith(formulasDir) ? path.slice(formulasDir.length) : '')
+  );
 }
 
 /** The last state of each gated file that a commit touched. A folder in a file's place is two changes of one path. */

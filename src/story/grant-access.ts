@@ -27,7 +27,8 @@ export async function earlierOf(id: string, context: StoryContext): Promise<Earl
 
 /**
  * Step 3: do all named secrets exist? Then mints exactly these, verified, and notes the attempt on this host. A note of
- * this start that was never claimed is used again instead of minting twice. Throws RefusedError (ERR_SECRET_UNKNOWN),
+ * this start that was never claimed is used again instead of minting twice, and one that the journal has lost is answered
+ * as `claimed`. Throws RefusedError (ERR_SECRET_UNKNOWN),
  * StalledError (ERR_ACCESS_DENIED), InvalidError (ERR_PAYLOAD_SIZE); with any of them nothing was minted.
  */
 export async function grantAccess(
@@ -39,6 +40,7 @@ export async function grantAccess(
   const attempt = nameAttempt(read, earlier, context);
   const noted = await context.records.load(attempt.token);
   if (noted !== null && usable(noted, context)) return noted;
+  if (noted !== null && noted.claimed && !noted.unstarted) return reclaimed(noted, context);
   await checkSecrets(read, context);
   const trailerKey = context.clock.key();
   buildPayload(read, attempt, { fragment: sizedFragment(read, context), trailerKey }, context);
@@ -58,6 +60,8 @@ export async function grantAccess(
     await context.records.save(record);
     return record;
   } catch (error) {
+    // The note first, if it was written: it must never be used again with a grant that is gone.
+    await context.records.remove(attempt.token);
     await context.access.revoke(grant.accessor, attempt.token);
     throw error;
   }
@@ -78,6 +82,11 @@ function usable(record: AttemptRecord, context: StoryContext): boolean {
     record.entry.instance === context.settings.instance &&
     left > context.settings.placementSeconds * 1000
   );
+}
+
+/** Claimed by this host and lost by the journal: it is under way, so nothing is minted for it again. */
+function reclaimed(record: AttemptRecord, context: StoryContext): AttemptRecord {
+  return { ...record, entry: { ...record.entry, instance: context.settings.instance } };
 }
 
 async function checkSecrets(read: ReadAction, context: StoryContext): Promise<void> {

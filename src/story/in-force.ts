@@ -1,28 +1,25 @@
 import type { Formula } from '../domain/formula.ts';
 import type { Oid } from '../domain/ids.ts';
-import type { Approver, Policy } from '../domain/policy.ts';
-import { combine, type Requirement, type RuleVerdict } from '../domain/verdict.ts';
-import { InvalidError } from '../errors.ts';
+import type { Requirement } from '../domain/verdict.ts';
 import type { ApprovalRule } from '../ports/approval.ts';
 import type { OpsRepo, TreeEntry } from '../ports/ops-repo.ts';
 import {
   createGatedFiles,
   type Edit,
-  editsOf,
   formulaNameOf,
   type GatedFiles,
   type GatedPaths,
-  isGated,
-  type ReadFile,
   type Told,
 } from './gated-files.ts';
+import { createGatedLine, type GatedLine } from './gated-line.ts';
+import { createEditJudge, type EditJudge, type FileEdit, type PolicyInForce } from './judge-edit.ts';
 
 /*
  * Which policy and which formulas count.
  *
  * Policy and formula files are gated themselves. Walking the first-parent line from the trusted commit, whose files are in
- * force, each change of such a file takes effect when that change itself is approved at the high tier by the approvers of
- * the policy before it:
+ * force, each edit of such a file takes effect when that edit itself is approved at the high tier by the approvers of the
+ * policy before it:
  *
  *   approved            in force from that commit on
  *   not approved (yet)  changes nothing, is told as pending; asked again at every look
@@ -30,7 +27,7 @@ import {
  *   deletion            takes effect at once: a deleted formula runs nothing, a deleted policy makes everything wait
  *
  * All edits of one commit are judged by the policy before that commit. After a deletion the approvers of the policy that
- * was deleted judge what comes next: they are those of the version before it.
+ * was deleted judge what comes next: theirs is the version before it.
  */
 
 /** Policy and formulas that count at a tip; whatever else lies in the tree changes nothing. */
@@ -44,13 +41,7 @@ export interface InForce {
   readonly pending: readonly PendingEdit[];
 }
 
-export interface PolicyInForce {
-  readonly blob: Oid;
-  readonly commit: Oid;
-  readonly policy: Policy;
-}
-
-export interface FormulaInForce {
+interface FormulaInForce {
   readonly blob: Oid;
   readonly commit: Oid;
   readonly path: string;
@@ -58,7 +49,7 @@ export interface FormulaInForce {
   readonly problem: Told | null;
 }
 
-export interface PendingEdit {
+interface PendingEdit {
   readonly path: string;
   readonly blob: Oid;
   readonly commit: Oid;
@@ -77,7 +68,7 @@ export interface InForceWalk {
 export interface InForceDeps {
   readonly opsRepo: OpsRepo;
   readonly rules: ReadonlyMap<string, ApprovalRule>;
-  /** What the high tier needs; null: nothing is configured, so that no change takes effect. */
+  /** What the high tier needs; null: nothing is configured, so that no edit takes effect. */
   readonly requirement: Requirement | null;
   /** Its policy and formulas are in force to begin with; null: the walk starts at an empty tree. */
   readonly trustedCommit: Oid | null;
@@ -85,261 +76,174 @@ export interface InForceDeps {
 }
 
 export function createInForce(deps: InForceDeps): InForceWalk {
-  return new Walk(deps);
+  const walk = new Walk(deps);
+  let last: { readonly text: string; readonly inForce: InForce } | null = null;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function look(tip: Oid, signal: AbortSignal | undefined): Promise<InForce> {
+    signal?.throwIfAborted();
+    const inForce = await walk.at(tip, signal);
+    const text = JSON.stringify({ ...inForce, formulas: [...inForce.formulas] });
+    if (last?.text !== text) last = { text, inForce };
+    return last.inForce;
+  }
+
+  return {
+    at(tip, signal) {
+      const answer = turn.then(() => look(tip, signal));
+      turn = answer.catch(() => undefined);
+      return answer;
+    },
+  };
 }
 
-/** A version whose approval has been found, or what is in the trusted commit. */
-interface Start {
-  readonly policy: TreeEntry | null;
-  readonly formulas: ReadonlyMap<string, TreeEntry>;
-}
-
-/** The edits of one commit. */
-interface Link {
-  readonly edits: readonly Edit[];
-}
-
-/** Judges whatever was edited after the `since`-th link of the line. */
+/** The policy that judges what comes after the `since`-th link of the line. */
 interface Judge {
   readonly since: number;
-  readonly version: PolicyInForce | null;
+  readonly policy: PolicyInForce;
 }
 
-type Decision<T> = { readonly kind: 'effective'; readonly value: T } | { readonly kind: 'open'; readonly reason: Told };
+interface PolicyWalk {
+  readonly inForce: PolicyInForce | null;
+  readonly pending: PendingEdit | null;
+  readonly judges: readonly Judge[];
+}
 
-const NOTHING: Start = { policy: null, formulas: new Map() };
-
-class Walk implements InForceWalk {
+class Walk {
   readonly #deps: InForceDeps;
   readonly #files: GatedFiles;
-  /** Commits since the trusted one that edited a gated file, oldest first, up to `#seen`. */
-  #line: readonly Link[] = [];
-  #start: Start = NOTHING;
-  #seen: Oid | null = null;
-  /** Edits that were found approved, each with the policy that judged it. */
-  readonly #approved = new Set<string>();
-  #last: { readonly text: string; readonly inForce: InForce } | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #line: GatedLine;
+  readonly #judge: EditJudge;
 
   constructor(deps: InForceDeps) {
     this.#deps = deps;
     this.#files = createGatedFiles(deps.opsRepo);
+    this.#line = createGatedLine(deps);
+    this.#judge = createEditJudge(deps);
   }
 
-  at(tip: Oid, signal?: AbortSignal): Promise<InForce> {
-    const answer = this.#turn.then(() => this.#look(tip, signal));
-    this.#turn = answer.catch(() => undefined);
-    return answer;
-  }
-
-  async #look(tip: Oid, signal: AbortSignal | undefined): Promise<InForce> {
-    signal?.throwIfAborted();
-    if (!(await this.#extend(tip))) return this.#keep(this.#untrusted());
+  async at(tip: Oid, signal: AbortSignal | undefined): Promise<InForce> {
+    if (!(await this.#line.follow(tip))) return untrusted(this.#deps.trustedCommit);
     const policy = await this.#walkPolicy(signal);
     const formulas = new Map<string, FormulaInForce>();
-    const pending = [...policy.pending];
+    const pending = policy.pending === null ? [] : [policy.pending];
     for (const path of this.#formulaPaths()) {
       const found = await this.#walkFormula(path, policy.judges, signal);
       if (found.inForce !== null) formulas.set(formulaNameOf(path), found.inForce);
       if (found.pending !== null) pending.push(found.pending);
     }
-    return this.#keep({ policy: policy.current, policyProblem: policy.problem, formulas, pending });
+    return { policy: policy.inForce, policyProblem: policyProblem(policy), formulas, pending };
   }
 
-  /** The same object as long as it says the same. */
-  #keep(inForce: InForce): InForce {
-    const { policy, policyProblem, formulas, pending } = inForce;
-    const files = [...formulas.values()].map(({ path, commit, problem }) => [path, commit, problem]);
-    const text = JSON.stringify([policy?.commit, policyProblem, files, pending]);
-    if (this.#last?.text !== text) this.#last = { text, inForce };
-    return this.#last.inForce;
-  }
-
-  #untrusted(): InForce {
-    const short = this.#deps.trustedCommit?.slice(0, 12) ?? '';
-    const message = `trusted_commit ${short} is not on the first-parent line of the branch, so nothing is in force`;
-    return { policy: null, policyProblem: { code: 'ERR_POLICY_MISSING', message }, formulas: new Map(), pending: [] };
-  }
-
-  // The line
-
-  /** Reads what is new of the line, or all of it when the branch was rewritten. False: it has not got the trusted commit. */
-  async #extend(tip: Oid): Promise<boolean> {
-    if (this.#seen === tip) return true;
-    const { opsRepo, trustedCommit, paths } = this.#deps;
-    const { formulasDir, policyFile } = paths;
-    const isOn = (base: Oid) => isOnFirstParentLine(opsRepo, base, tip);
-    const goesOn = this.#seen !== null && (await isOn(this.#seen));
-    if (!goesOn && trustedCommit !== null && !(await isOn(trustedCommit))) return false;
-    const start = goesOn ? this.#start : await this.#startAt(trustedCommit);
-    const from = goesOn ? this.#seen : trustedCommit;
-    const changes = await opsRepo.firstParentChanges(from, tip, [policyFile, formulasDir]);
-    const links = changes.map((change) => ({ edits: editsOf(change, paths) })).filter(({ edits }) => edits.length > 0);
-    this.#line = [...(goesOn ? this.#line : []), ...links];
-    this.#start = start;
-    this.#seen = tip;
-    return true;
-  }
-
-  async #startAt(commit: Oid | null): Promise<Start> {
-    const { opsRepo, paths } = this.#deps;
-    if (commit === null) return NOTHING;
-    const entries = await opsRepo.list(commit, [paths.policyFile, paths.formulasDir]);
-    const gated = new Map(entries.filter(({ path }) => isGated(path, paths)).map((entry) => [entry.path, entry]));
-    const policy = gated.get(paths.policyFile) ?? null;
-    gated.delete(paths.policyFile);
-    return { policy, formulas: gated };
-  }
-
-  #formulaPaths(): readonly string[] {
-    const edited = this.#line.flatMap(({ edits }) => edits.map(({ path }) => path));
-    const all = new Set([...this.#start.formulas.keys(), ...edited]);
-    all.delete(this.#deps.paths.policyFile);
-    return [...all].toSorted();
-  }
-
-  // The policy: forwards, because each version judges the next
-
-  async #walkPolicy(signal: AbortSignal | undefined) {
-    const { paths, trustedCommit } = this.#deps;
-    const trusted = this.#start.policy;
-    const first = trusted === null ? null : await this.#files.policy(trusted);
-    const judges: Judge[] = [];
-    let current: PolicyInForce | null = null;
-    let open: PendingEdit | null = null;
-    if (trusted !== null && first !== null && trustedCommit !== null) {
-      if (first.ok) current = { blob: trusted.oid, commit: trustedCommit, policy: first.value };
-      else open = pendingOf(trusted, trustedCommit, first.problem);
-      judges.push({ since: -1, version: current });
-    }
-    for (const [index, { edits }] of this.#line.entries()) {
-      const edit = edits.find(({ path }) => path === paths.policyFile);
-      if (edit === undefined) continue;
-      const { entry, commit } = edit;
-      open = null;
-      if (entry === null) {
-        current = null;
+  /** Forwards, because each version judges the next. */
+  async #walkPolicy(signal: AbortSignal | undefined): Promise<PolicyWalk> {
+    let { inForce, pending } = await this.#trustedPolicy();
+    const judges: Judge[] = inForce === null ? [] : [{ since: -1, policy: inForce }];
+    for (const [index, edit] of this.#editsOf(this.#deps.paths.policyFile)) {
+      pending = null;
+      if (!leavesFile(edit)) {
+        inForce = null;
         continue;
       }
-      const judge = judgeBefore(judges, index);
-      const decision = await this.#decide(edit, judge, await this.#files.policy(entry), signal);
+      const file = await this.#files.policy(edit.entry);
+      const decision = await this.#judge.decide(edit, file, judgeOf(judges, index), signal);
       if (decision.kind === 'effective') {
-        current = { blob: entry.oid, commit, policy: decision.value };
-        judges.push({ since: index, version: current });
-      } else if (current?.blob !== entry.oid) open = pendingOf(entry, commit, decision.reason);
+        inForce = { blob: edit.entry.oid, commit: edit.commit, policy: decision.value };
+        judges.push({ since: index, policy: inForce });
+      } else if (!(file.ok && inForce?.blob === edit.entry.oid)) pending = pendingOf(edit, decision.reason);
     }
-    return { current, judges, pending: open === null ? [] : [open], problem: policyProblem(current, open) };
+    return { inForce, pending, judges };
   }
 
-  // Formulas: backwards, because only the newest version that counts is of interest
+  async #trustedPolicy(): Promise<{ inForce: PolicyInForce | null; pending: PendingEdit | null }> {
+    const edit = this.#trusted(this.#deps.paths.policyFile);
+    if (edit === null) return { inForce: null, pending: null };
+    const file = await this.#files.policy(edit.entry);
+    if (!file.ok) return { inForce: null, pending: pendingOf(edit, file.problem) };
+    return { inForce: { blob: edit.entry.oid, commit: edit.commit, policy: file.value }, pending: null };
+  }
 
-  async #walkFormula(path: string, judges: readonly Judge[], signal: AbortSignal | undefined) {
+  /** Backwards, because only the newest version that counts is of interest. */
+  async #walkFormula(
+    path: string,
+    judges: readonly Judge[],
+    signal: AbortSignal | undefined,
+  ): Promise<{ inForce: FormulaInForce | null; pending: PendingEdit | null }> {
     let newest: PendingEdit | null = null;
-    for (let index = this.#line.length - 1; index >= 0; index -= 1) {
-      const edit = this.#line[index]?.edits.find((each) => each.path === path);
-      if (edit === undefined) continue;
-      const { entry, commit } = edit;
-      if (entry === null) return { inForce: null, pending: newest };
-      const decision = await this.#decide(edit, judgeBefore(judges, index), await this.#files.formula(entry), signal);
+    for (const [index, edit] of this.#editsOf(path).toReversed()) {
+      if (!leavesFile(edit)) return { inForce: null, pending: newest };
+      const file = await this.#files.formula(edit.entry);
+      const decision = await this.#judge.decide(edit, file, judgeOf(judges, index), signal);
       if (decision.kind === 'effective') {
-        const inForce = { blob: entry.oid, commit, path, formula: decision.value, problem: null };
+        const inForce = formulaOf(edit, decision.value, null);
         return { inForce, pending: unlessSame(newest, inForce) };
       }
-      newest ??= pendingOf(entry, commit, decision.reason);
+      newest ??= pendingOf(edit, decision.reason);
     }
-    const inForce = await this.#trustedFormula(path);
-    if (inForce?.problem != null) newest ??= { path, blob: inForce.blob, commit: inForce.commit, reason: inForce.problem };
+    const trusted = this.#trusted(path);
+    if (trusted === null) return { inForce: null, pending: newest };
+    const file = await this.#files.formula(trusted.entry);
+    const inForce = file.ok ? formulaOf(trusted, file.value, null) : formulaOf(trusted, null, file.problem);
+    if (!file.ok) newest ??= pendingOf(trusted, file.problem);
     return { inForce, pending: unlessSame(newest, inForce) };
   }
 
-  async #trustedFormula(path: string): Promise<FormulaInForce | null> {
-    const entry = this.#start.formulas.get(path);
+  /** With the place of each in the line, oldest first. */
+  #editsOf(path: string): readonly (readonly [number, Edit])[] {
+    return this.#line.edits.flatMap((edits, index) => {
+      const edit = edits.find((each) => each.path === path);
+      return edit === undefined ? [] : [[index, edit] as const];
+    });
+  }
+
+  /** What the trusted commit holds, as if it had been edited there. */
+  #trusted(path: string): FileEdit | null {
+    const entry = this.#line.start.get(path);
     const commit = this.#deps.trustedCommit;
-    if (entry === undefined || commit === null) return null;
-    const file = await this.#files.formula(entry);
-    const read = file.ok ? { formula: file.value, problem: null } : { formula: null, problem: file.problem };
-    return { blob: entry.oid, commit, path, ...read };
+    return entry === undefined || commit === null ? null : { commit, path, entry };
   }
 
-  // One edit
-
-  async #decide<T>(
-    edit: Edit,
-    judge: PolicyInForce | null,
-    file: ReadFile<T>,
-    signal: AbortSignal | undefined,
-  ): Promise<Decision<T>> {
-    const { commit, path, entry } = edit;
-    if (!file.ok) return { kind: 'open', reason: file.problem };
-    const key = `${commit} ${judge?.commit ?? 'nobody'} ${path}`;
-    if (entry !== null && !this.#approved.has(key)) {
-      const refusal = await this.#refusal(edit, entry.oid, judge?.policy.approvers ?? [], signal);
-      if (refusal !== null) return { kind: 'open', reason: refusal };
-      this.#approved.add(key);
-    }
-    return { kind: 'effective', value: file.value };
-  }
-
-  /** null: exactly this edit is approved. */
-  async #refusal(
-    { path, commit }: Edit,
-    blob: Oid,
-    approvers: readonly Approver[],
-    signal: AbortSignal | undefined,
-  ): Promise<Told | null> {
-    const { requirement, rules, trustedCommit, paths } = this.#deps;
-    const selfApprove = requirement?.selfApprove ?? false;
-    const subject = { path, blob, tip: commit, formulaPath: null, approvers, selfApprove };
-    const verdicts = new Map<string, RuleVerdict>();
-    for (const name of new Set([...(requirement?.all ?? []), ...(requirement?.any ?? [])])) {
-      const rule = rules.get(name);
-      if (rule === undefined) continue;
-      verdicts.set(name, trustedCommit === null && rule.countsPeople ? UNTRUSTED : await rule.evaluate(subject, signal));
-    }
-    const verdict = combine(requirement, verdicts, { formulaInForce: null });
-    if (verdict.kind === 'allowed') return null;
-    const message = `${path} of commit ${commit.slice(0, 12)} is not approved: ${verdict.message}`;
-    if (path !== paths.policyFile) return { code: 'ERR_FORMULA_UNAPPROVED', message };
-    return { code: verdict.kind === 'waiting' ? verdict.code : 'ERR_APPROVAL_WAITING', message };
+  #formulaPaths(): readonly string[] {
+    const paths = new Set([...this.#line.start.keys(), ...this.#line.edits.flat().map(({ path }) => path)]);
+    paths.delete(this.#deps.paths.policyFile);
+    return [...paths].toSorted();
   }
 }
 
-/** Without a trusted commit nobody has said who may approve, so that no person's approval can count. */
-const UNTRUSTED: RuleVerdict = {
-  kind: 'waiting',
-  code: 'ERR_APPROVAL_WAITING',
-  message: 'there is no trusted_commit whose approvers could judge it (`init --trust` names one)',
-};
-
-function judgeBefore(judges: readonly Judge[], index: number): PolicyInForce | null {
-  return judges.findLast(({ since }) => since < index)?.version ?? null;
+function leavesFile(edit: Edit): edit is FileEdit {
+  return edit.entry !== null;
 }
 
-function pendingOf({ path, oid }: TreeEntry, commit: Oid, reason: Told): PendingEdit {
-  return { path, blob: oid, commit, reason };
+/** All edits of one commit are judged by the version before it. */
+function judgeOf(judges: readonly Judge[], index: number): PolicyInForce | null {
+  return judges.findLast(({ since }) => since < index)?.policy ?? null;
 }
 
-/** An edit that only brings back what is in force anyway holds nothing up. */
-function unlessSame(newest: PendingEdit | null, inForce: FormulaInForce | null): PendingEdit | null {
-  return inForce?.formula != null && newest?.blob === inForce.blob ? null : newest;
+function formulaOf(edit: FileEdit, formula: Formula | null, problem: Told | null): FormulaInForce {
+  return { blob: edit.entry.oid, commit: edit.commit, path: edit.path, formula, problem };
 }
 
-function policyProblem(current: PolicyInForce | null, open: PendingEdit | null): Told | null {
-  if (current !== null) return null;
-  if (open?.reason.code === 'ERR_POLICY_INVALID') return open.reason;
-  const why = open === null ? '' : `: ${open.reason.message}`;
+function pendingOf(
+  { path, commit, entry }: { commit: Oid; path: string; entry: TreeEntry },
+  reason: Told,
+): PendingEdit {
+  return { path, blob: entry.oid, commit, reason };
+}
+
+/** An edit that only brings back the bytes that are in force anyway holds nothing up. */
+function unlessSame(newest: PendingEdit | null, { blob }: FormulaInForce): PendingEdit | null {
+  return newest?.reason.code === 'ERR_FORMULA_UNAPPROVED' && newest.blob === blob ? null : newest;
+}
+
+function policyProblem({ inForce, pending }: PolicyWalk): Told | null {
+  if (inForce !== null) return null;
+  if (pending?.reason.code === 'ERR_POLICY_INVALID') return pending.reason;
+  const why = pending === null ? '' : `: ${pending.reason.message}`;
   return { code: 'ERR_POLICY_MISSING', message: `no policy is in force${why}` };
 }
 
-async function isOnFirstParentLine(opsRepo: OpsRepo, base: Oid, tip: Oid): Promise<boolean> {
-  if (!(await opsRepo.isAncestor(base, tip))) return false;
-  try {
-    let commit: Oid | undefined = tip;
-    while (commit !== undefined && commit !== base) [commit] = (await opsRepo.commit(commit)).parents;
-    return commit === base;
-  } catch (error) {
-    // A commit too large to be read: what can't be followed is not trusted.
-    if (error instanceof InvalidError) return false;
-    throw error;
-  }
+function untrusted(commit: Oid | null): InForce {
+  const short = commit?.slice(0, 12) ?? '';
+  const message = `trusted_commit ${short} is not on the first-parent line of the branch, so nothing is in force`;
+  return { policy: null, policyProblem: { code: 'ERR_POLICY_MISSING', message }, formulas: new Map(), pending: [] };
 }

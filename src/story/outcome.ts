@@ -12,7 +12,7 @@ export interface OutcomeOf {
 }
 
 /** Exit codes of formats.md, "Which end, which code". */
-const EXIT = { timedOut: 124, cancelled: 130, nobodyKnows: 70 } as const;
+const EXIT = { runner: 69, timedOut: 124, cancelled: 130, nobodyKnows: 70 } as const;
 
 /**
  * What a run's end means. The engine's word on the exit, the runner's signed trailer on its reason, and what we asked of
@@ -37,7 +37,7 @@ function ofExit(end: Exited, trailer: Trailer | null, stop: StopRequest | null):
   // It had ended well by itself before the wish reached it: what it did counts.
   if (stop !== null && end.exitCode !== 0) return { ...stopped(stop), ...exit };
   const own = trailer?.reason ?? null;
-  if (own !== null) return failed(end.exitCode, exit, reason(own, `the runner ended it: ${RUNNER_SAYS[own]}`));
+  if (own !== null) return failed(EXIT.runner, exit, reason(own, `the runner ended it: ${RUNNER_SAYS[own]}`));
   if (end.exitCode === 0) return { outcome: 'succeeded', exitCode: 0, ...exit, reason: null };
   return failed(end.exitCode, exit, ownEnd(end.exitCode, exit, trailer));
 }

@@ -1,4 +1,7 @@
+import type { Oid } from '../domain/ids.ts';
 import { encodeResult, type Result, resultSchema } from '../domain/result.ts';
+import { StalledError, TransientError } from '../errors.ts';
+import type { OpsRepo } from '../ports/ops-repo.ts';
 import { resultPath } from './catalogue.ts';
 import type { Ending, StoryContext } from './context.ts';
 import { reason } from './reasons.ts';
@@ -11,7 +14,7 @@ export async function publishResult(result: Result, context: StoryContext): Prom
   const path = resultPath(result.action.path);
   const answer = await context.opsRepo.publish({ path, content: encodeResult(result) }, subjectOf(result));
   if (answer.kind === 'landed') return { kind: 'recorded', result };
-  const there = readResult(await context.opsRepo.read(answer.blob));
+  const there = await readResult(answer.blob, context.opsRepo);
   if (there !== null && sameEnd(there, result)) return { kind: 'recorded', result: there };
   const who = there?.attempt?.dispatcher ?? 'somebody else';
   return {
@@ -24,10 +27,12 @@ function subjectOf(result: Result): string {
   return `${result.id}: ${result.outcome}${result.outcome === 'succeeded' ? '' : ` (${result.exit_code})`}`;
 }
 
-function readResult(bytes: Uint8Array): Result | null {
+/** null: what lies there is no result that can be read. Errors: TransientError, StalledError of the ops repo. */
+export async function readResult(blob: Oid, opsRepo: OpsRepo): Promise<Result | null> {
   try {
-    return resultSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-  } catch {
+    return resultSchema.parse(JSON.parse(Buffer.from(await opsRepo.read(blob)).toString('utf8')));
+  } catch (error) {
+    if (error instanceof TransientError || error instanceof StalledError) throw error;
     return null;
   }
 }

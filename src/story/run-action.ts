@@ -1,11 +1,12 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
+import type { RunEnd } from '../domain/run.ts';
 import { type Approval, approveAction } from './approve-action.ts';
-import { claimAttempt, tokenOf } from './claim-attempt.ts';
+import { claimAttempt, dropNote, tokenOf } from './claim-attempt.ts';
 import { checkConditions, checkHistory } from './conditions.ts';
 import type { Ending, StoryContext } from './context.ts';
 import { dispatchRun, proveUnstarted } from './dispatch-run.ts';
-import { endWithoutRun, lasting, recordAttempt, settleRun } from './end-attempt.ts';
-import { followRun } from './follow-run.ts';
+import { endWithoutRun, lasting, recordAttempt, settleRun, type Way } from './end-attempt.ts';
+import { type Followed, followRun } from './follow-run.ts';
 import { earlierOf, grantAccess } from './grant-access.ts';
 import { type Ended, noOrNotYet } from './no-or-not-yet.ts';
 import { outcomeOf } from './outcome.ts';
@@ -40,12 +41,13 @@ export async function judgeAction(
 ): Promise<Ready | Waiting | Ended> {
   const world = context.world();
   try {
+    // Before the wish to cancel: there is no result while somebody's run of it may live.
+    const past = await pastOf(candidate, context);
+    if (past !== null) return past;
     const stop = await context.control.stopRequest(candidate.id);
     if (stop !== null) {
       return { kind: 'ended', candidate, outcome: 'cancelled', reason: reason('ERR_CANCELLED', stop.message, stop.by) };
     }
-    const past = await pastOf(candidate, context);
-    if (past !== null) return past;
     const read = await readAction(candidate, world, context.opsRepo);
     if (isWaiting(read)) return read;
     const tools = { opsRepo: context.opsRepo, now: context.clock.now() };
@@ -85,10 +87,9 @@ export async function startAttempt(
     context.tell(candidate.id, { state: 'granting', reason: null });
     const earlier = await earlierOf(candidate.id, context);
     const record = await grantAccess(ready.read, ready.approval, earlier, context);
-    const again = await judgeAgain(ready, context);
+    const again = record.claimed ? null : await judgeAgain(ready, context);
     if (again !== null) {
-      await context.access.revoke(record.grant.accessor, tokenOf(record));
-      await context.records.remove(record.entry.token);
+      await dropNote(record, context);
       return again;
     }
     context.tell(candidate.id, { state: 'claiming', reason: null });
@@ -125,19 +126,28 @@ export async function finishAttempt(
   const { id } = claimed.entry;
   const way = { context, signal };
   const dispatched = await lasting(id, 'dispatching', () => dispatchOrStop(claimed, context), way);
-  if (dispatched.kind === 'unstarted') return nextAttempt(claimed);
+  if (dispatched.kind === 'unstarted') return nextAttempt(claimed, 'its time to be placed was over');
   if (dispatched.kind === 'cancelled') return endWithoutRun(claimed, dispatched.end, way);
-  if (dispatched.kind === 'unknown') {
-    const end = outcomeOf({ kind: 'unknown', message: dispatched.message }, null, null);
-    return endWithoutRun(claimed, end, way);
-  }
+  if (dispatched.kind === 'unknown') return endWithoutRun(claimed, outcomeOf(dispatched, null, null), way);
   const followed = await followRun(dispatched.run, dispatched.record, context, signal);
-  if (followed.end.kind === 'not-started') {
-    const proven = await lasting(id, 'running', () => proveUnstarted(followed.record, context), way);
-    if (proven.kind === 'unstarted' && followed.stop === null) return nextAttempt(followed.record);
-  }
+  if (followed.end.kind === 'not-started') return endUnplaced(followed, followed.end, way);
   const ended = await settleRun(dispatched.run, followed, way);
   return recordAttempt(ended, way);
+}
+
+/** The engine gave up on it. Only its wrapper, consumed by ourselves, proves that no copy can start any more. */
+async function endUnplaced(
+  { record, stop }: Followed,
+  end: Extract<RunEnd, { readonly message: string }>,
+  way: Way,
+): Promise<Ending> {
+  const { context } = way;
+  const proven = await lasting(record.entry.id, 'running', () => proveUnstarted(record, context), way);
+  if (proven.kind === 'unknown') {
+    return endWithoutRun(record, outcomeOf({ kind: 'unknown', message: proven.message }, null, null), way);
+  }
+  if (stop === null && context.settings.placement === 'wait') return nextAttempt(record, end.message);
+  return endWithoutRun({ ...record, request: null, unstarted: true }, outcomeOf(end, null, stop), way);
 }
 
 /** A cancel that came before the dispatch: proven not to have started, it is cancelled without a run. */
@@ -150,6 +160,6 @@ async function dispatchOrStop(record: AttemptRecord, context: StoryContext) {
 }
 
 /** Proven not to have started: the action goes back to waiting, and its next attempt replaces this one's entry. */
-function nextAttempt(record: AttemptRecord): Waiting {
-  return waiting('ERR_NOT_PLACED', `attempt ${record.entry.attempt} never started; the next one is due`);
+function nextAttempt(record: AttemptRecord, why: string): Waiting {
+  return waiting('ERR_NOT_PLACED', `attempt ${record.entry.attempt} never started, the next one is due: ${why}`);
 }

@@ -93,13 +93,13 @@ class GitWatcher implements Watcher {
     const seen = this.#seen;
     if (seen === tip) return;
     const { opsRepo, paths } = this.#deps;
+    const from = seen !== null && (await opsRepo.isAncestor(seen, tip)) ? seen : null;
+    const added = await opsRepo.everAdded(from, tip, paths.actionsDir, '.result.json');
+    await this.#forgetSetters(from, tip);
+    // Last of all: when a read fails half-way, the next look begins again at the tip that was seen before.
     if (seen === null) this.#catalogue.load(await opsRepo.list(tip, [paths.actionsDir]));
     else this.#catalogue.apply(await opsRepo.changes(seen, tip, [paths.actionsDir]));
-    const from = seen !== null && (await opsRepo.isAncestor(seen, tip)) ? seen : null;
-    await this.#forgetSetters(from, tip);
-    for (const path of await opsRepo.everAdded(from, tip, paths.actionsDir, '.result.json')) {
-      this.#recorded.add(resultId(path));
-    }
+    for (const path of added) this.#recorded.add(resultId(path));
     this.#seen = tip;
   }
 

@@ -10,7 +10,7 @@ import { oid as asOid, type Oid } from '../../src/domain/ids.ts';
  * tree), as another person would. Everything lies beneath folders that the test itself makes and removes.
  */
 
-export interface Who {
+interface Who {
   readonly name: string;
   readonly email: string;
 }
@@ -37,7 +37,7 @@ export interface SigningKey {
   sign(text: string, namespace: string): Promise<string>;
 }
 
-export const someone: Who = { name: 'Some One', email: 'someone@example.org' };
+const someone: Who = { name: 'Some One', email: 'someone@example.org' };
 
 /** A new temporary folder and how to remove it again. */
 export async function temporaryFolder(prefix = 'edge-git-'): Promise<{ dir: string; remove: () => Promise<void> }> {

@@ -102,12 +102,3 @@ export function journalEntry(id: string, changes: Partial<JournalEntry> = {}): J
     ...changes,
   };
 }
-
-/** Waits until `condition` holds; fails after `ms`. */
-export async function until(condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
-  const end = performance.now() + ms;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error('it did not come about in time');
-    await systemClock.sleep(10);
-  }
-}

@@ -90,6 +90,16 @@ describe('the clone', () => {
     expect(await after.list(tip, ['vault'])).toHaveLength(1);
   });
 
+  it('that lost a commit takes it for damage, and not for a history that was rewritten', async () => {
+    fixture = await OpsRepoFixture.create();
+    const opsRepo = await fixture.open();
+    const { tip: first } = await opsRepo.refresh();
+    await commit({ a: '1' });
+    const { tip } = await opsRepo.refresh();
+    await rm(path.join(clone(), 'objects', first.slice(0, 2), first.slice(2)));
+    expect(await opsRepo.isAncestor(first, tip)).toBe(true);
+  });
+
   it('with the lock file of a git that was killed is made anew', async () => {
     fixture = await OpsRepoFixture.create();
     const opsRepo = await fixture.open();

@@ -5,7 +5,7 @@ import { blobOid } from '../../src/domain/ids.ts';
 import type { OpsRepo } from '../../src/ports/ops-repo.ts';
 import { GitHttpServer } from '../fakes/git-http-server.ts';
 import { installHook, Writer } from '../fakes/git-repo.ts';
-import { OpsRepoFixture, until } from '../fakes/ops-repo.ts';
+import { OpsRepoFixture } from '../fakes/ops-repo.ts';
 
 let fixture: OpsRepoFixture;
 afterEach(() => fixture.close());
@@ -90,12 +90,9 @@ describe('publishing', () => {
   it('lets the first of two contents for one path win, and tells the second', async () => {
     fixture = await OpsRepoFixture.create();
     const opsRepo = await fixture.open();
-    const answers = await Promise.all([
-      publish(opsRepo, 'a', 'one'),
-      publish(opsRepo, 'a', 'two'),
-      publish(opsRepo, 'a', 'one'),
-    ]);
-    expect(answers.map(({ kind }) => kind)).toEqual(['landed', 'conflict', 'landed']);
+    const contents = ['one', 'two', 'one', 'three'];
+    const answers = await Promise.all(contents.map((content) => publish(opsRepo, 'a', content)));
+    expect(answers.map(({ kind }) => kind)).toEqual(['landed', 'conflict', 'landed', 'conflict']);
     expect(answers[1]).toEqual({ kind: 'conflict', blob: blobOid(Buffer.from('one')) });
   });
 
@@ -197,17 +194,20 @@ describe('a push without an answer', () => {
     expect(await resultCommits()).toEqual([tip]);
   });
 
-  it('R11: that landed under what another writer pushed since is recognised too', async () => {
+  it('R11: that landed under what another writer pushed since is recognised too, by its own commit', async () => {
     const { opsRepo, server } = await overHttp();
+    await opsRepo.refresh();
+    // Somebody else is on top of it before anybody can read back.
+    const noise = 'noise=$(git commit-tree -p refs/heads/main -m noise refs/heads/main^{tree})';
+    const who = 'export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a';
+    const once = `if [ ! -e noise ]; then touch noise; ${who}; ${noise}; git update-ref refs/heads/main "$noise"; fi`;
+    await installHook(fixture.remote, 'post-receive', `cat >/dev/null; cd "$GIT_DIR"; ${once}`);
     server.dropPushAnswers = 1;
-    const publishing = publish(opsRepo, 'a');
-    await until(() => server.receivedPushes > 0);
-    await fixture.writer.pull();
-    await fixture.writer.commit({ noise: '1' });
-    await fixture.writer.push();
-    const answer = await publishing;
-    expect(answer).toMatchObject({ kind: 'landed' });
-    expect(await resultCommits()).toHaveLength(1);
+    const answer = await publish(opsRepo, 'a');
+    const commits = await resultCommits();
+    expect(commits).toHaveLength(1);
+    expect(answer).toEqual({ kind: 'landed', commit: commits[0] });
+    expect((await opsRepo.refresh()).tip).not.toBe(commits[0]);
   });
 
   it('R11: that did not land is made again', async () => {

@@ -45,6 +45,8 @@ describe('the trees of the ops repo', () => {
     expect((await opsRepo.list(first, ['vault/*.toml'])).map(({ path }) => path)).toEqual(['vault/*.toml']);
     expect((await opsRepo.entryAt(first, 'vault/:(top)x'))?.kind).toBe('file');
     expect(await opsRepo.entryAt(first, 'vault/?.toml')).toBeNull();
+    const history = await opsRepo.firstParentChanges(null, first, ['vault/*.toml']);
+    expect(history.flatMap(({ changes }) => changes.map(({ path }) => path))).toEqual(['vault/*.toml']);
   });
 
   it('are compared with renames as a deletion and an addition, and a change of kind as a change', async () => {
@@ -183,9 +185,16 @@ describe('the history of the ops repo', () => {
     await writer.commit({ elsewhere: 'x' });
     await writer.merge('side', { 'vault/actions/evil.result.json': 'made by the merge itself' });
     await writer.commit({ 'vault/actions/evil.result.json': null });
+    // A side that leaves the folder as it was is what git leaves out of a history of paths, unless told otherwise.
+    await writer.checkout('quiet');
+    await writer.commit({ 'vault/actions/quiet-gone.result.json': '1' });
+    await writer.commit({ 'vault/actions/quiet-gone.result.json': null });
+    await writer.checkout('main');
+    await writer.commit({ elsewhere: 'y' });
+    await writer.merge('quiet');
     await writer.push();
     const { tip } = await opsRepo.refresh();
-    const later = ['2026/gone', 'evil', 'side-gone'].map((name) => `vault/actions/${name}.result.json`);
+    const later = ['2026/gone', 'evil', 'quiet-gone', 'side-gone'].map((name) => `vault/actions/${name}.result.json`);
     const all = await opsRepo.everAdded(null, tip, ACTIONS, '.result.json');
     expect([...all].sort()).toEqual([...later, 'vault/actions/kept.result.json'].sort());
     expect([...(await opsRepo.everAdded(first, tip, ACTIONS, '.result.json'))].sort()).toEqual(later);

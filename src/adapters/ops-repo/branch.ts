@@ -17,7 +17,15 @@ import { type ParsedCommit, parseCommit } from './commit-object.ts';
 import { GitFailure } from './failure.ts';
 import { type CloneOptions, Git } from './git.ts';
 import { GroupCommit } from './group-commit.ts';
-import { everAdded, firstParentChanges, firstParentRoot, introducers, isAncestor, lastChanged } from './log.ts';
+import {
+  everAdded,
+  firstParentChanges,
+  firstParentRoot,
+  goesOnFrom,
+  introducers,
+  isAncestor,
+  lastChanged,
+} from './log.ts';
 import { branchMissing, type Publication, Publisher } from './publish.ts';
 import { RemoteRefs } from './refs.ts';
 import { verifySignature } from './signature.ts';
@@ -26,6 +34,8 @@ import { diffTrees, entriesAt, listTree } from './tree.ts';
 export interface OpsRepoOptions extends CloneOptions {
   /** Where the last accepted tip is kept: in state_dir, outside of the cache. */
   readonly acceptedTipFile: string;
+  /** Files and folders whose history on the first-parent line decides what is in force. */
+  readonly gated?: readonly string[];
   /** Shared with the journal, one request tells both where their refs stand; default: one of its own. */
   readonly refs?: RemoteRefs;
 }
@@ -42,6 +52,7 @@ class Branch implements OpsRepo {
   readonly #cache: Cache;
   readonly #accepted: AcceptedTip;
   readonly #branch: string;
+  readonly #gated: readonly string[];
   readonly #publications: GroupCommit<Publication, PublishAnswer>;
   readonly #ownRefs: RemoteRefs | undefined;
   #known: { readonly tip: Oid; readonly root: Oid } | null = null;
@@ -55,6 +66,7 @@ class Branch implements OpsRepo {
     this.#cache = new Cache(this.#git, { refs, remoteRef: `refs/heads/${options.branch}`, clock, log: options.log });
     this.#accepted = new AcceptedTip(options.acceptedTipFile);
     this.#branch = options.branch;
+    this.#gated = options.gated ?? [];
     const publisher = new Publisher(this.#cache, options, clock);
     this.#publications = new GroupCommit({
       flush: (group) => publisher.publish(group),
@@ -147,7 +159,7 @@ class Branch implements OpsRepo {
   async #descends(tip: Oid, accepted: Oid | 'none' | 'unreadable'): Promise<boolean> {
     if (accepted === 'none') return true;
     if (accepted === 'unreadable') return false;
-    return isAncestor(this.#git, accepted, tip);
+    return goesOnFrom(this.#git, accepted, tip, this.#gated);
   }
 
   async #root(tip: Oid): Promise<Oid> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isOid, type Oid } from '../../domain/ids.ts';
-import { EdgeError } from '../../errors.ts';
+import { toError as asError, EdgeError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import { Batch, type GitObject } from './batch.ts';
@@ -21,6 +21,10 @@ export interface CacheParts {
 /** Whoever asks again and again for what no clone has does not make us clone again and again. */
 const REMAKE_EVERY_MS = 60_000;
 
+/** In fetches and pushes; soon for the first time, because a daemon may be started often. */
+const TIDY_EVERY = 500;
+const TIDY_FIRST = 20;
+
 /**
  * A bare clone of one ref, kept as long as it is whole: when git finds damage it is thrown away and made anew, once, and
  * what was asked is asked again. The address is not stored in it. Reads may run while it is fetched; all that writes to it
@@ -34,6 +38,7 @@ export class Cache {
   readonly #batch: Batch;
   #turns: Promise<unknown> = Promise.resolve();
   readonly #clock: Clock;
+  #writes = 0;
   #clones = 0;
   #remadeAt = -Infinity;
   /** Where the local copy of the ref stands; undefined: not looked yet. */
@@ -91,6 +96,7 @@ export class Cache {
   async landed(commit: Oid): Promise<void> {
     const { code } = await this.git.run(['update-ref', localRef, commit]);
     if (code === 0) this.#tip = commit;
+    this.#tidyNowAndThen();
   }
 
   async close(): Promise<void> {
@@ -158,7 +164,17 @@ export class Cache {
     const { code, stderr } = await this.git.talk((url) => ['fetch', ...options, url, refspec], { signal });
     if (code !== 0) throw new GitFailure(classify(stderr, true), `git fetch (exit ${code})`);
     this.#tip = await this.#readTip();
+    this.#tidyNowAndThen();
     return this.#tip;
+  }
+
+  /** Git itself decides whether there is something to pack. What it throws away could be fetched again. */
+  #tidyNowAndThen(): void {
+    this.#writes += 1;
+    if (this.#writes % TIDY_EVERY !== TIDY_FIRST || this.git.closing.aborted) return;
+    const settings = ['-c', 'gc.auto=6700', '-c', 'gc.autoDetach=false', '-c', 'gc.pruneExpire=2.days.ago'];
+    const tidy = this.exclusively(() => this.git.run([...settings, 'gc', '--auto', '--quiet']));
+    tidy.catch((error: unknown) => this.#log?.warn('local clone could not be packed', { why: String(error) }));
   }
 
   async #readTip(): Promise<Oid | null> {
@@ -194,25 +210,15 @@ export class Cache {
   }
 }
 
-export const localRef = 'refs/edge/tip';
+const localRef = 'refs/edge/tip';
 
-async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
-  signal.throwIfAborted();
-  const { promise, reject } = withReject();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
-}
-
-function withReject(): { promise: Promise<never>; reject: (reason: unknown) => void } {
-  let reject: (reason: unknown) => void = () => undefined;
-  const promise = new Promise<never>((_, no) => {
-    reject = no;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(asError(signal.reason));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const end = (): void => signal.removeEventListener('abort', onAbort);
+    work.then(resolve, reject).finally(end);
   });
-  return { promise, reject };
 }

@@ -55,9 +55,12 @@ export function localEnvironment(folders: EnvironmentFolders, searchPath: string
 
 /** The same with what talking to the remote needs. */
 export function networkEnvironment(local: Environment, folders: EnvironmentFolders, remote: Remote): Environment {
+  const protocol = protocolOf(remote.url);
   return {
     ...local,
-    GIT_ALLOW_PROTOCOL: protocolOf(remote.url),
+    // The server's side of a path is a git of ours too, and may be on the disk of another user.
+    ...(protocol === 'file' ? { GIT_CONFIG_GLOBAL: path.join(folders.tools, 'config') } : {}),
+    GIT_ALLOW_PROTOCOL: protocol,
     GIT_PROTOCOL_FROM_USER: '0',
     GIT_ASKPASS: path.join(folders.tools, 'askpass'),
     GIT_SSH_COMMAND: sshCommand(remote),
@@ -97,9 +100,18 @@ function configuration(): Environment {
 
 /** The one protocol that this remote needs; a redirect or an `ext::` address can't get at another. */
 function protocolOf(url: string): string {
-  if (isGitPath(url)) return 'file';
-  const scheme = /^([a-z]+):\/\//i.exec(url)?.[1]?.toLowerCase();
-  return scheme ?? 'ssh';
+  if (isGitPath(url) && !url.includes('::')) return 'file';
+  if (httpOrigin(url) !== null) return /^https:/i.test(url) ? 'https' : 'http';
+  const scheme = /^([a-z]+):\/\//i.exec(url)?.[1]?.toLowerCase() ?? (url.includes('::') ? 'none' : 'ssh');
+  return ['ssh', 'file'].includes(scheme) ? scheme : 'none';
+}
+
+/** `https://host:port` as git names it in its prompts; null where no token may be sent: ssh, paths, open http. */
+export function httpOrigin(url: string): string | null {
+  const [, scheme = '', host = ''] = /^(https?):\/\/([^/]+)/i.exec(url) ?? [];
+  const isLoopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i.test(host);
+  if (scheme === '' || (scheme.toLowerCase() === 'http' && !isLoopback)) return null;
+  return `${scheme.toLowerCase()}://${host}`;
 }
 
 function sshCommand(remote: Remote): string {
@@ -141,6 +153,7 @@ export async function prepareTools(tools: string, remote: Remote): Promise<void>
   const askpass = path.join(tools, 'askpass');
   if ((await stat(askpass).catch(() => null)) !== null) return;
   await mkdir(path.join(tools, 'home'), { recursive: true, mode: 0o700 });
+  await writeDurably(path.join(tools, 'config'), '[safe]\n\tdirectory = *\n');
   await writeDurably(askpass, askpassScript(remote), 0o700);
 }
 
@@ -149,7 +162,7 @@ export async function prepareTools(tools: string, remote: Remote): Promise<void>
  * that the token is meant for: after a redirect to elsewhere there is nothing to hand over.
  */
 export function askpassScript(remote: Remote): string {
-  const origin = originOf(remote.url);
+  const origin = httpOrigin(remote.url);
   if (origin === null || remote.tokenFile === null) return '#!/bin/sh\nexit 1\n';
   const [scheme = '', host = ''] = origin.split('://');
   const user = encodeURIComponent(remote.username);
@@ -163,12 +176,6 @@ export function askpassScript(remote: Remote): string {
     'esac',
     '',
   ].join('\n');
-}
-
-/** `https://host:port` as git names it in its prompts; null for ssh and paths. */
-function originOf(url: string): string | null {
-  const match = /^(https?):\/\/([^/]+)/i.exec(url);
-  return match === null ? null : `${match[1]?.toLowerCase()}://${match[2]}`;
 }
 
 /** The address as it may be shown: whatever credentials somebody has put into it are cut off. */

@@ -178,6 +178,20 @@ export async function firstParentRoot(
   return oid(out.trim());
 }
 
+/**
+ * True: history goes on from `base` to `tip`. A merge that was made the wrong way round (`git pull`, then a push) moves
+ * what stood on the first-parent line to its side; that is let pass only where nothing `gated` is among it, because
+ * whoever walks the line would find an older policy in force.
+ */
+export async function goesOnFrom(git: Git, base: Oid, tip: Oid, gated: readonly string[]): Promise<boolean> {
+  if (!(await isAncestor(git, base, tip))) return false;
+  if (await standsOn(git, tip, base)) return true;
+  const line = async (commit: Oid) => (await git.text(['rev-list', '--first-parent', commit])).trimEnd().split('\n');
+  const kept = new Set(await line(tip));
+  const fork = (await line(base)).find((commit) => kept.has(commit));
+  return fork !== undefined && (await firstParentChanges(git, oid(fork), base, gated)).length === 0;
+}
+
 /** True: `base` is on the first-parent line of `tip`. */
 async function standsOn(git: Git, tip: Oid, base: Oid): Promise<boolean> {
   if (tip === base) return true;

@@ -67,7 +67,7 @@ export function runProcess(command: string, args: readonly string[], options: Ru
   });
 }
 
-export function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, signal);

@@ -4,6 +4,7 @@ import { isGitPath } from '../../domain/config-urls.ts';
 import { isOid, type Oid } from '../../domain/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { isErrno } from '../durable-file.ts';
+import { httpOrigin } from './environment.ts';
 import { classify, GitFailure } from './failure.ts';
 import { type CloneOptions, Git } from './git.ts';
 import { LsRefs } from './ls-refs.ts';
@@ -35,7 +36,7 @@ export class RemoteRefs {
     this.#git = new Git(options);
     this.#url = options.url;
     this.#clock = clock;
-    this.#lsRefs = /^https?:/i.test(options.url) ? new LsRefs(options, options.timeoutMs) : null;
+    this.#lsRefs = httpOrigin(options.url) !== null ? new LsRefs(options, options.timeoutMs) : null;
   }
 
   /**

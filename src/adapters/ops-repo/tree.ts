@@ -43,7 +43,7 @@ export async function diffTrees(
 export const rawOptions = ['--raw', '--no-abbrev', '--no-renames', '--ignore-submodules=none'];
 
 /** Records of `--raw -z`: `:mode mode oid oid status` and a path, each ended by NUL. */
-export function parseRawChanges(tokens: readonly string[]): TreeChange[] {
+function parseRawChanges(tokens: readonly string[]): TreeChange[] {
   const changes: TreeChange[] = [];
   for (let at = 0; at + 1 < tokens.length; at += 2) {
     const change = parseRawChange(tokens[at] ?? '', tokens[at + 1] ?? '');

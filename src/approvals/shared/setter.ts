@@ -4,14 +4,14 @@ import type { OpsRepo, TreeEntry } from '../../ports/ops-repo.ts';
 import { createMemory, type Memory } from './remember.ts';
 
 /** The newest first-parent commit that changed a path. */
-export interface Setter {
+interface Setter {
   readonly commit: Oid;
   readonly committedAt: string;
 }
 
 export interface Setters {
   /** Who set these bytes at this path, as a regular file; null: at the tip there is something else, or nothing. */
-  of(subject: Pick<ApprovalSubject, 'path' | 'blob' | 'tip'>): Promise<Setter | null>;
+  of(subject: Pick<ApprovalSubject, 'path' | 'blob' | 'tip' | 'setBy'>): Promise<Setter | null>;
 }
 
 /**
@@ -44,8 +44,8 @@ export function createSetters(opsRepo: OpsRepo): Setters {
   }
 
   return {
-    async of({ path, blob, tip }) {
-      const setter = await newestOf(path, tip);
+    async of({ path, blob, tip, setBy }) {
+      const setter = setBy ?? (await newestOf(path, tip));
       if (setter === null) return null;
       const entry = await regularFile(opsRepo, setter.commit, path, entries);
       return entry?.oid === blob ? setter : null;

@@ -1,6 +1,25 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { maskOf, textsOf, whyUnmaskable } from '../../../src/domain/maskable.ts';
+import { createRedactor, type Redactor } from '../../../src/domain/redact.ts';
+
+const MASK = '[masked:S]';
+const hex = (text: string): string => Buffer.from(text).toString('hex');
+const json = (text: string): string => JSON.stringify(text).slice(1, -1);
+const ansi = (text: string): string => text.replace(/['\\]/g, (char) => `\\${char}`).replaceAll('\n', '\\n');
+
+/** What is left of `text`, written in two chunks, the first of `cut` bytes. */
+function scrub(redactor: Redactor, text: string, cut = 0): string {
+  const stream = redactor.stream();
+  const input = Buffer.from(text);
+  return Buffer.concat([
+    stream.write(input.subarray(0, cut)),
+    stream.write(input.subarray(cut)),
+    stream.end(),
+  ]).toString();
+}
+const one = (value: string): Redactor => createRedactor([{ name: 'S', value }]);
 
 describe('whyUnmaskable', () => {
   test.each([
@@ -75,6 +94,57 @@ describe('textsOf', () => {
   test('R13: nothing shorter than eight bytes is looked for', () => {
     expect(textsOf('x7!kQ2z')).toEqual([]);
     expect(textsOf('abc\nxyz!')).not.toContain('xyz!');
+  });
+});
+
+describe('a secret of many lines', () => {
+  const body = Array.from({ length: 3 }, (_, i) =>
+    Buffer.from(`line ${i} of the key, ${'xyzuvw'.repeat(4)}`).toString('base64'),
+  );
+  const pem = ['-----BEGIN PRIVATE KEY-----', ...body, 'aGk=', '-----END PRIVATE KEY-----'].join('\n');
+
+  test.each([
+    ['as it is', pem],
+    ['with CRLF', pem.replaceAll('\n', '\r\n')],
+    ['on one line', pem.replaceAll('\n', ' ')],
+    ['in JSON', json(pem)],
+    ['with CRLF in JSON', json(pem.replaceAll('\n', '\r\n'))],
+    ['in a URL', encodeURIComponent(pem)],
+    ['in base64', Buffer.from(pem).toString('base64')],
+    ["in $'…'", ansi(pem)],
+  ])('R12: a PEM printed whole %s is one mask', (_how, text) => {
+    expect(scrub(one(pem), `key: ${text}\n`)).toBe(`key: ${MASK}\n`);
+    expect(scrub(one(pem.replaceAll('\n', '\r\n')), `key: ${text}\n`)).toBe(`key: ${MASK}\n`);
+  });
+
+  test('R12: each line of a PEM that is printed alone is masked, with either line end and wherever it is cut', () => {
+    const redactor = one(pem);
+    for (const line of pem.split('\n').filter((text) => text.length >= 8)) {
+      for (const [before, text, after] of [
+        ['12:', line, '\n'],
+        ['12:', line, '\r\n'],
+        ['?a=', encodeURIComponent(line), '&b'],
+        ['<', hex(line), '>'],
+        ['<', Buffer.from(line).toString('base64'), '>'],
+      ] as const) {
+        const input = `${before}${text}${after}`;
+        for (let cut = 0; cut <= input.length; cut += 1) {
+          expect(scrub(redactor, input, cut)).toBe(`${before}${MASK}${after}`);
+        }
+      }
+    }
+  });
+
+  test('R13: a short line, a ruler or a common word of a secret is left alone when it is printed alone', () => {
+    const secret = 'first-line-1\nshort\n--------\nlocalhost\nlast-line-2';
+    const text = 'short\n--------\nlocalhost\n';
+    expect(scrub(one(secret), text)).toBe(text);
+    expect(scrub(one(secret), `${text}${secret}\n`)).toBe(`${text}${MASK}\n`);
+  });
+
+  test('R12: a secret of more lines than fit into one stretch of overlaps is one mask', () => {
+    const lines = Array.from({ length: 1_100 }, (_, i) => createHash('sha512').update(`${i}`).digest('base64'));
+    expect(scrub(one(lines.join('\n')), `<${lines.join('\n')}>`)).toBe(`<${MASK}>`);
   });
 });
 

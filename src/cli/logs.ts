@@ -1,0 +1,157 @@
+import { Command } from 'commander';
+import { isAttemptToken } from '../domain/ids.ts';
+import type { Result } from '../domain/result.ts';
+import type { LogStream } from '../ports/engine.ts';
+import type { CliCommand } from './command.ts';
+import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, quoted } from './io.ts';
+import { LogOutput } from './log-output.ts';
+import { lookAgain, type Observed, observe } from './observe.ts';
+import { describeUnreadable, elsewhere, findRun, liveEntries, readResult } from './observed-action.ts';
+import { explainAction } from './why.ts';
+
+export function logsCommand(): CliCommand {
+  const command = new Command('logs')
+    .description('output of an action, live if it is running')
+    .argument('<id>', 'id of the action')
+    .option('-f, --follow', 'go on until it has ended');
+  return { command, run: (io, options, [id]) => logs(io, options, String(id)) };
+}
+
+interface LogsOptions extends GlobalOptions {
+  readonly follow?: boolean;
+}
+
+/**
+ * From the store once the result is recorded, from the engine before. The two hold the same bytes, so a run that ends
+ * while it is followed goes on from the store where the engine was left.
+ */
+async function logs(io: Io, options: LogsOptions, id: string): Promise<ExitCode> {
+  return observe(io, options, async (observed) => {
+    const shown: Shown = { output: new LogOutput(io, options.json === true), observed, options };
+    for (let turn = 0; !io.signal.aborted; turn += 1) {
+      const recorded = observed.world().catalogue.result(id);
+      if (recorded !== null) {
+        const result = await readResult(recorded, observed);
+        return result === null ? notReadable(io, id) : fromStore(io, result, shown);
+      }
+      const isLive = await fromEngine(id, shown, io.signal);
+      if (isOver(isLive, shown)) return isLive ? soFar(io, id, shown) : notStarted(io, id, shown);
+      if (turn === 0 && !isLive) tellWaiting(io, await explainAction(id, observed, io.signal));
+      await waitForMore(isLive, shown, io.signal);
+    }
+    return EXIT.ok;
+  });
+}
+
+interface Shown {
+  readonly output: LogOutput;
+  readonly observed: Observed;
+  readonly options: LogsOptions;
+}
+
+/** Nothing more is wanted; or nothing more comes, because the run has ended and nobody here records its result. */
+function isOver(isLive: boolean, { output, observed, options }: Shown): boolean {
+  return options.follow !== true || (isLive && output.hasEnded && observed.daemon === null);
+}
+
+async function waitForMore(isLive: boolean, { output, observed }: Shown, signal: AbortSignal): Promise<void> {
+  await observed.context.clock.sleep(isLive ? LIVE_POLL_MS : PENDING_POLL_MS, signal);
+  if (output.isDue(LOOK_EVERY_MS)) await lookAgain(observed, signal);
+}
+
+const LIVE_POLL_MS = 250;
+const PENDING_POLL_MS = 1000;
+const LOOK_EVERY_MS = 1000;
+
+/** What the engine has beyond what was shown; false: it knows of no run. */
+async function fromEngine(id: string, { output, observed }: Shown, signal: AbortSignal): Promise<boolean> {
+  const entry = (await liveEntries(observed)).find((live) => live.id === id);
+  if (entry === undefined) {
+    // Throws for an id of no action.
+    await explainAction(id, observed, signal);
+    return false;
+  }
+  const { run } = await findRun(entry, observed);
+  if (run === null || !isAttemptToken(entry.token)) return output.offset('stdout') + output.offset('stderr') > 0;
+  const record = await observed.context.records.load(entry.token);
+  output.begin(entry.token, record?.trailer_key ?? null);
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const bytes = observed.context.engine.logs(run, stream, output.offset(stream), signal);
+    for await (const chunk of bytes) await output.put(stream, chunk);
+  }
+  return true;
+}
+
+async function fromStore(io: Io, result: Result, shown: Shown): Promise<ExitCode> {
+  const { output, options } = shown;
+  if (result.attempt === null || result.output === null) {
+    const why = result.reason === null ? '' : `: ${result.reason.message} [${result.reason.code}]`;
+    if (options.json === true) printJson(io, output.asJson(result.id, result.outcome, null));
+    io.stderr.write(`${quoted(`${result.id} is ${result.outcome} and left no output${why}`)}\n`);
+    return EXIT.problems;
+  }
+  // A stderr that was not proven whole may still end with the runner's own words.
+  output.begin(result.attempt.token, null);
+  const whole = [await takeStored('stdout', result.output, shown), await takeStored('stderr', result.output, shown)];
+  await output.end();
+  if (options.json === true) printJson(io, output.asJson(result.id, result.outcome, result.output));
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const { bytes, complete, uri } = result.output[stream];
+    const proven = complete ? 'complete' : 'not proven to be complete';
+    io.stderr.write(`${stream}: ${bytes} bytes, ${proven}, ${quoted(uri ?? 'not kept')}\n`);
+  }
+  if (whole.every((each) => each)) return EXIT.ok;
+  io.stderr.write(`the store does not hold it any more; the end of it, from the result:\n${lines(result.logs)}\n`);
+  return EXIT.problems;
+}
+
+/** False: the store has lost it. */
+async function takeStored(
+  stream: LogStream,
+  kept: NonNullable<Result['output']>,
+  { output, observed }: Shown,
+): Promise<boolean> {
+  const { uri, bytes, complete } = kept[stream];
+  const content = uri === null ? null : await observed.context.store.get(uri);
+  if (content === null) return bytes === 0;
+  await output.take(stream, content, { isProven: complete });
+  return true;
+}
+
+const lines = (text: string) =>
+  text
+    .split('\n')
+    .map((line) => `  ${quoted(line)}`)
+    .join('\n');
+
+async function soFar(io: Io, id: string, { output, options }: Shown): Promise<ExitCode> {
+  const { hasEnded } = output;
+  await output.end();
+  if (options.json === true) printJson(io, output.asJson(id, 'running', null));
+  const sizes = `${output.bytes('stdout')} bytes of stdout, ${output.bytes('stderr')} of stderr`;
+  const where = hasEnded ? 'has ended, its result is not recorded yet' : 'is running (-f follows it)';
+  io.stderr.write(`${id} ${where}; this is what is there now: ${sizes}\n`);
+  return EXIT.ok;
+}
+
+async function notStarted(io: Io, id: string, { output, observed, options }: Shown): Promise<ExitCode> {
+  const entry = observed.world().journal.entries.get(id);
+  const there = entry === undefined ? null : elsewhere(entry, observed);
+  const { state, reason } = await explainAction(id, observed, io.signal);
+  const why = there ?? reason;
+  const told = why === null ? '' : `: ${why.message} [${why.code}]`;
+  if (options.json === true) printJson(io, output.asJson(id, state, null));
+  io.stderr.write(`${quoted(`${id} has no output here yet, it is ${state}${told}`)}\n`);
+  return EXIT.problems;
+}
+
+function tellWaiting(io: Io, { id, state, reason }: Awaited<ReturnType<typeof explainAction>>): void {
+  io.stderr.write(
+    `${quoted(`${id} is ${state}${reason === null ? '' : `: ${reason.message} [${reason.code}]`}; waiting`)}\n`,
+  );
+}
+
+function notReadable(io: Io, id: string): ExitCode {
+  io.stderr.write(`${quoted(describeUnreadable(id).reason?.message ?? id)}\n`);
+  return EXIT.problems;
+}

@@ -1,0 +1,235 @@
+import { pauseReason, wantingOf } from '../daemon/loop.ts';
+import { chooseStarts, holdersOf } from '../daemon/slots.ts';
+import { parseAction } from '../domain/action.ts';
+import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { isAttemptToken, isOid } from '../domain/ids.ts';
+import type { JournalEntry } from '../domain/journal.ts';
+import { type Result, resultSchema } from '../domain/result.ts';
+import type { Reason, Run } from '../domain/run.ts';
+import type { Tier } from '../domain/tier.ts';
+import { CODES, EdgeError } from '../errors.ts';
+import type { TreeEntry } from '../ports/ops-repo.ts';
+import { checkConditions } from '../story/conditions.ts';
+import type { StoryContext } from '../story/context.ts';
+import type { Ended } from '../story/no-or-not-yet.ts';
+import { type ReadAction, readAction } from '../story/read-action.ts';
+import { reason, reasonOf } from '../story/reasons.ts';
+import { judgeAction, type Ready } from '../story/run-action.ts';
+import { isWaiting, type Waiting } from '../story/waiting.ts';
+import type { Candidate } from '../story/world.ts';
+import type { Observed } from './observe.ts';
+
+/** One action as `status` and `why` tell it (formats.md, Command line: A). */
+export interface ObservedAction {
+  readonly id: string;
+  /**
+   * `pending`; `ready` (nothing holds it back but that no daemon has looked yet); of a definite no that is not recorded
+   * yet, and of what has ended: the outcome; in flight: claimed, dispatched or running; `unreadable`: what lies at the
+   * place of its result is none.
+   */
+  readonly state: string;
+  readonly reason: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
+  /** Committed, claimed, or ended. */
+  readonly since: string | null;
+  readonly tier: Tier | null;
+  readonly formula: string | null;
+  readonly blob: string | null;
+  readonly attempt: number | null;
+  /** The engine's name of the run. */
+  readonly run: string | null;
+}
+
+export type Verdict = Ready | Waiting | Ended;
+
+/** What the daemon would say of each of these now, slots and pause included. */
+export async function judgeAll(
+  candidates: readonly Candidate[],
+  observed: Observed,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Verdict>> {
+  const { context, config, settings } = observed;
+  const world = observed.world();
+  const verdicts = new Map<string, Verdict>();
+  for (const candidate of candidates) verdicts.set(candidate.id, await judgeAction(candidate, context, signal));
+  const ready = [...verdicts.values()].filter((verdict) => verdict.kind === 'ready');
+  const paused = await pauseReason(world, context);
+  const own = { dispatcher: config.dispatcher.name, now: context.clock.now() };
+  const limits = { inFlight: settings.inFlight, startsLeft: settings.dispatchesPerMinute };
+  const { held } = chooseStarts(ready.map(wantingOf), holdersOf(world.journal, new Map(), own), limits);
+  for (const { read } of ready) {
+    const { id } = read.candidate;
+    const slot = held.get(id);
+    const why = paused ?? (slot === undefined ? null : reason(slot.code, slot.message));
+    if (why !== null) verdicts.set(id, { kind: 'waiting', reason: why });
+  }
+  return verdicts;
+}
+
+/** Actions without a result and without a live attempt, in the order of their commits. */
+export async function waitingCandidates({ world, context }: Observed): Promise<readonly Candidate[]> {
+  const { candidates, journal } = world();
+  const waiting: Candidate[] = [];
+  for (const candidate of candidates.values()) {
+    const entry = journal.entries.get(candidate.id);
+    if (entry === undefined || (await isUnstarted(entry, context))) waiting.push(candidate);
+  }
+  return waiting.toSorted((a, b) => a.committedAt.localeCompare(b.committedAt) || a.id.localeCompare(b.id));
+}
+
+/** Live attempts; one whose result is in the repo already is none any more. */
+export async function liveEntries({ world, context }: Observed): Promise<readonly JournalEntry[]> {
+  const { journal, catalogue } = world();
+  const live: JournalEntry[] = [];
+  for (const entry of journal.entries.values()) {
+    if (catalogue.result(entry.id) === null && !(await isUnstarted(entry, context))) live.push(entry);
+  }
+  return live.toSorted((a, b) => a.claimed_at.localeCompare(b.claimed_at));
+}
+
+/** This host knows that the attempt never started: its action waits for the next one. */
+async function isUnstarted(entry: JournalEntry, context: Observed['context']): Promise<boolean> {
+  return (await context.records.load(entry.token))?.unstarted === true;
+}
+
+export async function describeWaiting(
+  candidate: Candidate,
+  verdict: Verdict,
+  observed: Observed,
+): Promise<ObservedAction> {
+  const read = verdict.kind === 'ready' ? verdict.read : await readOrNull(candidate, observed);
+  return {
+    id: candidate.id,
+    state: verdict.kind === 'ended' ? verdict.outcome : verdict.kind === 'ready' ? 'ready' : 'pending',
+    reason: verdict.kind === 'ready' ? null : shown(verdict.reason),
+    since: candidate.committedAt,
+    tier: read?.tier ?? null,
+    formula: read?.formula.name ?? (await formulaOf(candidate.file.entry.oid, candidate.file.path, observed)),
+    blob: candidate.file.entry.oid,
+    attempt: null,
+    run: null,
+  };
+}
+
+/** An attempt that is under way, and where its run is, if this machine's engine knows it. */
+export async function describeLive(entry: JournalEntry, observed: Observed): Promise<ObservedAction> {
+  const { context } = observed;
+  const record = await context.records.load(entry.token);
+  const path = observed.world().catalogue.files(entry.id)[0]?.path ?? `${entry.id}.toml`;
+  const found = await findRun(entry, observed);
+  const away = found.reason === null ? null : shown(found.reason);
+  return {
+    id: entry.id,
+    state: liveState(entry, found.run, record?.dispatched_at ?? null),
+    reason: away ?? elsewhere(entry, observed),
+    since: entry.claimed_at,
+    ...(record === null ? { tier: null, formula: await formulaOf(entry.blob, path, observed) } : formulaFacts(record)),
+    blob: entry.blob,
+    attempt: entry.attempt,
+    run: found.run?.id ?? entry.run_id ?? null,
+  };
+}
+
+function liveState(entry: JournalEntry, run: Run | null, dispatchedAt: string | null): string {
+  if (run !== null) return 'running';
+  return dispatchedAt === null ? entry.state : 'dispatched';
+}
+
+const formulaFacts = ({ formula }: AttemptRecord) => ({ tier: formula.tier, formula: formula.name });
+
+/** The run of a live attempt; `reason`: why the engine could not be asked. */
+export async function findRun(
+  entry: JournalEntry,
+  { context }: Observed,
+): Promise<{ readonly run: Run | null; readonly reason: Reason | null }> {
+  if (entry.engine !== context.engine.kind || !isAttemptToken(entry.token)) return { run: null, reason: null };
+  try {
+    return { run: await context.engine.find(entry.token), reason: null };
+  } catch (error) {
+    if (error instanceof EdgeError) return { run: null, reason: reasonOf(error) };
+    throw error;
+  }
+}
+
+export function elsewhere(entry: JournalEntry, { config }: Observed): ObservedAction['reason'] {
+  if (entry.dispatcher === config.dispatcher.name) return null;
+  return shown(reason('ERR_CLAIMED_ELSEWHERE', `${entry.dispatcher} runs it`));
+}
+
+export async function describeEnded(id: string, at: TreeEntry, observed: Observed): Promise<ObservedAction> {
+  const result = await readResult(at, observed);
+  return result === null ? describeUnreadable(id) : describeResult(result);
+}
+
+export function describeResult(result: Result): ObservedAction {
+  return {
+    id: result.id,
+    state: result.outcome,
+    reason: result.reason === null ? null : shown(result.reason),
+    since: result.timestamp,
+    tier: result.formula?.tier ?? null,
+    formula: result.formula?.name ?? null,
+    blob: result.action.blob,
+    attempt: result.attempt?.number ?? null,
+    run: result.run?.id ?? null,
+  };
+}
+
+export function describeUnreadable(id: string): ObservedAction {
+  const why = reason('ERR_FOREIGN_RESULT', 'what lies at the place of its result is no result');
+  const none = { since: null, tier: null, formula: null, blob: null, attempt: null, run: null };
+  return { id, state: 'unreadable', reason: shown(why), ...none };
+}
+
+/** null: it is no result that this version can read. */
+export async function readResult({ oid }: TreeEntry, { context }: Observed): Promise<Result | null> {
+  try {
+    return resultSchema.parse(JSON.parse(Buffer.from(await context.opsRepo.read(oid)).toString('utf8')));
+  } catch (error) {
+    if (error instanceof EdgeError && error.code !== 'ERR_FILE_SIZE') throw error;
+    return null;
+  }
+}
+
+async function readOrNull(candidate: Candidate, observed: Observed): Promise<ReadAction | null> {
+  try {
+    const read = await readAction(candidate, observed.world(), observed.context.opsRepo);
+    return isWaiting(read) ? null : read;
+  } catch (error) {
+    if (error instanceof EdgeError) return null;
+    throw error;
+  }
+}
+
+/** What of time and dependencies it waits for; what it is refused for is the verdict's to say. */
+export async function conditionOf({ action }: ReadAction, context: StoryContext): Promise<Reason | null> {
+  try {
+    const tools = { opsRepo: context.opsRepo, now: context.clock.now() };
+    return (await checkConditions(action, context.world(), tools))?.reason ?? null;
+  } catch (error) {
+    if (error instanceof EdgeError) return null;
+    throw error;
+  }
+}
+
+/** The formula that these bytes name, whether they are valid in all else or not in our clone any more. */
+async function formulaOf(blob: string, path: string, { context }: Observed): Promise<string | null> {
+  if (!isOid(blob)) return null;
+  try {
+    const parsed = parseAction(await context.opsRepo.read(blob), path);
+    return parsed.ok ? parsed.value.formula : null;
+  } catch (error) {
+    if (error instanceof EdgeError) return null;
+    throw error;
+  }
+}
+
+const shown = ({ code, message, hint }: { code: string; message: string; hint: string | null }) => ({
+  code,
+  message,
+  hint,
+});
+
+/** What is done about a code (errors.ts); null: a code that this version does not have. */
+export function classOf(code: string): string | null {
+  return new Map<string, { readonly class: string }>(Object.entries(CODES)).get(code)?.class ?? null;
+}

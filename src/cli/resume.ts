@@ -1,0 +1,34 @@
+import path from 'node:path';
+import { Command } from 'commander';
+import { systemClock } from '../adapters/clock.ts';
+import { createFileControl } from '../adapters/control.ts';
+import { stateLayout } from '../adapters/state-dir.ts';
+import type { CliCommand } from './command.ts';
+import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, printLine, quoted } from './io.ts';
+import { configOf, observe, requireOwnStateDir } from './observe.ts';
+
+export function resumeCommand(): CliCommand {
+  const command = new Command('resume').description('ends `pause`; says when the branch itself still asks for a pause');
+  return { command, run: resume };
+}
+
+/** The wish is taken back first: it needs no git, and telling what else holds things up does. */
+async function resume(io: Io, options: GlobalOptions): Promise<ExitCode> {
+  const config = configOf(io, options);
+  const { root } = stateLayout(config.dispatcher.state_dir);
+  requireOwnStateDir(root);
+  const control = createFileControl(root, () => systemClock.now());
+  const before = await control.paused();
+  await control.resume();
+  const { name } = config.dispatcher;
+  if (options.json !== true) {
+    const said =
+      before === null ? `${name} was not paused` : `resumed ${name}, paused by ${quoted(before.by)} at ${before.at}`;
+    printLine(io, said);
+  }
+  const held = await observe(io, options, async (observed) => observed.world().pausedByBranch);
+  const file = `${path.posix.dirname(config.ops_repo.actions_dir)}/PAUSE`;
+  if (options.json === true) printJson(io, { paused: null, paused_by_branch: held });
+  else if (held) printLine(io, `still paused: ${config.ops_repo.branch} holds ${file}; remove it there`);
+  return held ? EXIT.problems : EXIT.ok;
+}

@@ -1,0 +1,152 @@
+import { Command } from 'commander';
+import type { CliCommand } from './command.ts';
+import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine } from './io.ts';
+import { ago, margin, printBeside, stateColour } from './layout.ts';
+import { type Observed, observe } from './observe.ts';
+import {
+  classOf,
+  describeEnded,
+  describeLive,
+  describeWaiting,
+  judgeAll,
+  liveEntries,
+  type ObservedAction,
+  waitingCandidates,
+} from './observed-action.ts';
+import { recentResults } from './recent-results.ts';
+
+export function statusCommand(): CliCommand {
+  const command = new Command('status').description('actions in flight, waiting (and for what), and recent results');
+  return { command, run: status };
+}
+
+async function status(io: Io, options: GlobalOptions): Promise<ExitCode> {
+  return observe(io, options, async (observed) => {
+    const seen = await overview(observed, io.signal);
+    if (options.json === true) printJson(io, seen);
+    else printOverview(io, seen, observed);
+    return isUnreachable(seen) ? EXIT.unreachable : EXIT.ok;
+  });
+}
+
+const RECENT = 20;
+/** Results are recorded in about the order of their ends. */
+const RECENT_COMMITS = 40;
+
+interface Oddity {
+  readonly path: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface Overview {
+  readonly in_flight: readonly ObservedAction[];
+  readonly waiting: readonly ObservedAction[];
+  readonly recent: readonly ObservedAction[];
+  /** Files that do nothing although somebody may think so: misnamed, second of an id, not in force, damaged. */
+  readonly oddities: readonly Oddity[];
+  readonly paused: { readonly by: string; readonly at: string } | null;
+  /** The branch holds a PAUSE file. */
+  readonly paused_by_branch: boolean;
+  readonly daemon: { readonly pid: number; readonly host: string } | null;
+  readonly tip: string;
+}
+
+async function overview(observed: Observed, signal: AbortSignal): Promise<Overview> {
+  const { context, daemon } = observed;
+  const world = observed.world();
+  const candidates = await waitingCandidates(observed);
+  const verdicts = await judgeAll(candidates, observed, signal);
+  const waiting: ObservedAction[] = [];
+  for (const candidate of candidates) {
+    const verdict = verdicts.get(candidate.id);
+    if (verdict !== undefined) waiting.push(await describeWaiting(candidate, verdict, observed));
+  }
+  const inFlight: ObservedAction[] = [];
+  for (const entry of await liveEntries(observed)) inFlight.push(await describeLive(entry, observed));
+  return {
+    in_flight: inFlight,
+    waiting,
+    recent: await newestResults(observed),
+    oddities: odditiesOf(observed),
+    paused: await context.control.paused(),
+    paused_by_branch: world.pausedByBranch,
+    daemon: daemon === null ? null : { pid: daemon.pid, host: daemon.host },
+    tip: world.tips.tip,
+  };
+}
+
+async function newestResults(observed: Observed): Promise<readonly ObservedAction[]> {
+  const ended: ObservedAction[] = [];
+  for (const { id, entry } of await recentResults(observed, RECENT_COMMITS)) {
+    ended.push(await describeEnded(id, entry, observed));
+  }
+  return ended.toSorted((a, b) => (b.since ?? '').localeCompare(a.since ?? '')).slice(0, RECENT);
+}
+
+function odditiesOf({ world }: Observed): readonly Oddity[] {
+  const { catalogue, candidates, inForce, journal } = world();
+  return [
+    ...inForce.pending.map(({ path, reason }) => ({ path, ...reason })),
+    ...catalogue.misnamed().map(({ path }) => ({ path, code: 'ERR_FILE_NAME', message: 'its name is no action id' })),
+    ...[...candidates.values()].flatMap(({ id, duplicates }) =>
+      duplicates.map((path) => ({ path, code: 'ERR_ACTION_DUPLICATE', message: `a second action ${id}; never run` })),
+    ),
+    ...journal.damaged.map(({ path, message }) => ({ path: `journal: ${path}`, code: 'ERR_INTERNAL', message })),
+  ];
+}
+
+function isUnreachable({ in_flight, waiting }: Overview): boolean {
+  return [...in_flight, ...waiting].some(({ reason }) => reason !== null && classOf(reason.code) === 'transient');
+}
+
+function printOverview(io: Io, seen: Overview, observed: Observed): void {
+  printHead(io, seen, observed);
+  const now = observed.context.clock.now();
+  const { in_flight, waiting, recent, oddities } = seen;
+  printActions(io, 'In flight', in_flight, now);
+  printActions(io, 'Waiting', waiting, now);
+  printActions(io, 'Recent results', recent, now);
+  if (in_flight.length + waiting.length + recent.length === 0) printLine(io, '\nThere are no actions.');
+  if (oddities.length === 0) return;
+  printLine(io, `\n${paint(io, 'bold', 'Files that do nothing')}`);
+  for (const { path, code, message } of oddities) printBeside(io, margin(2), `${path}: ${message} [${code}]`);
+}
+
+function printHead(io: Io, seen: Overview, { config, blind }: Observed): void {
+  const { daemon, paused } = seen;
+  const runs = daemon === null ? 'no daemon is running here' : `running here (process ${daemon.pid})`;
+  const told = blind ? 'whether a daemon is running can not be seen as this user' : runs;
+  printBeside(io, margin(0), `${config.ops_repo.branch} at ${seen.tip.slice(0, 12)}, ${config.ops_repo.url}`);
+  printBeside(io, margin(0), `dispatcher ${config.dispatcher.name}: ${told}`);
+  if (paused !== null)
+    printBeside(io, margin(0), `PAUSED by ${paused.by} since ${paused.at}: nothing new starts`, 'yellow');
+  if (seen.paused_by_branch)
+    printBeside(io, margin(0), 'PAUSED by a PAUSE file on the branch: nothing new starts', 'yellow');
+}
+
+function printActions(io: Io, title: string, actions: readonly ObservedAction[], now: Date): void {
+  if (actions.length === 0) return;
+  printLine(io, `\n${paint(io, 'bold', `${title} (${actions.length})`)}`);
+  const id = Math.min(Math.max(...actions.map((action) => action.id.length)), ID_COLUMN);
+  const state = Math.max(...actions.map((action) => action.state.length));
+  for (const action of actions) {
+    const first = `  ${action.id.padEnd(id)}  `;
+    // A long id is never cut, because people copy it: the rest of its row goes on below.
+    if (action.id.length > id) printLine(io, first.trimEnd());
+    const lead = action.id.length > id ? ' '.repeat(id + 4) : first;
+    const painted = paint(io, stateColour(action.state), action.state.padEnd(state));
+    const rest = `  ${ago(action.since, now).padEnd(6)}  ${(action.tier ?? '').padEnd(6)}  `;
+    printBeside(io, { head: `${lead}${painted}${rest}`, width: id + 4 + state + rest.length }, detailOf(action));
+  }
+}
+
+const ID_COLUMN = 24;
+
+function detailOf({ reason, run, attempt, formula, state }: ObservedAction): string {
+  if (reason !== null) return `${reason.message} [${reason.code}]`;
+  if (state === 'ready') return 'starts when a daemon looks next';
+  const tries = attempt !== null && attempt > 1 ? `, attempt ${attempt}` : '';
+  if (run !== null && state === 'running') return `${formula ?? ''}${tries}, ${run}`;
+  return `${formula ?? ''}${tries}`;
+}

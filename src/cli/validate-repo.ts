@@ -1,0 +1,166 @@
+import { isActionPath, parseAction, salvageId } from '../domain/action.ts';
+import { checkAgainstFormula } from '../domain/action-check.ts';
+import { type Formula, parseFormula } from '../domain/formula.ts';
+import { type Policy, parsePolicy } from '../domain/policy.ts';
+import { type KeyPath, nearestName, type Parsed, type Place, problem } from '../domain/problems.ts';
+import { locate } from '../domain/toml.ts';
+import type { Code, Problem } from '../errors.ts';
+import { resultId } from '../story/catalogue.ts';
+import { type FoundFile, fileAt, listFiles, type OpsRepoFolder, readBytes } from './ops-repo-files.ts';
+import { type ActionFile, type CommittedAt, crossActionProblems, warning } from './validate-actions.ts';
+
+/** A file with all that is wrong with it; an empty list: nothing. */
+export type Findings = ReadonlyMap<string, readonly Problem[]>;
+
+/**
+ * Every action, formula and policy of the work tree, judged as the daemon would judge it if it were committed, approved
+ * and in force as it is. Keyed by path from the root of the repo.
+ */
+export async function checkOpsRepo(repo: OpsRepoFolder, committedAt: CommittedAt): Promise<Findings> {
+  const findings = new Map<string, readonly Problem[]>();
+  const formulas = await checkFormulas(repo, findings);
+  await checkPolicy(repo, formulas, findings);
+  await checkActions(repo, { formulas, committedAt }, findings);
+  return findings;
+}
+
+type Growing = Map<string, readonly Problem[]>;
+
+// Formulas and policy
+
+/** By file name; null: it is there, but says nothing that can be relied on. */
+type Formulas = ReadonlyMap<string, Formula | null>;
+
+async function checkFormulas({ root, paths }: OpsRepoFolder, findings: Growing): Promise<Formulas> {
+  const formulas = new Map<string, Formula | null>();
+  for (const file of await listFiles(root, paths.formulasDir)) {
+    const name = file.path.slice(paths.formulasDir.length + 1);
+    if (!name.endsWith('.toml')) reportHidden(file, findings);
+    else if (name.includes('/')) {
+      findings.set(file.path, [
+        warning('ERR_FILE_NAME', file.path, `only files directly in ${paths.formulasDir} are formulas`),
+      ]);
+    } else {
+      const read = await readParsed(root, file, parseFormula);
+      findings.set(file.path, read.problems);
+      formulas.set(name.slice(0, -'.toml'.length), read.value);
+    }
+  }
+  return formulas;
+}
+
+async function checkPolicy({ root, paths }: OpsRepoFolder, formulas: Formulas, findings: Growing): Promise<void> {
+  const path = paths.policyFile;
+  const file = await fileAt(root, path);
+  if (file === null) {
+    findings.set(path, [problem('ERR_POLICY_MISSING', path, 'there is no policy: without one every action waits')]);
+    return;
+  }
+  const { value, text, problems } = await readParsed<Policy>(root, file, parsePolicy);
+  const unused = Object.keys(value?.tiers ?? {}).filter((name) => !formulas.has(name));
+  findings.set(file.path, [
+    ...problems,
+    ...unused.map((name) => {
+      const near = nearestName(name, [...formulas.keys()]);
+      const hint = near === undefined ? undefined : `Did you mean ${near}?`;
+      const place = locate(text, ['tiers', name]);
+      return warning('ERR_POLICY_TIER_UNUSED', path, `tiers.${name}: there is no such formula`, { place, hint });
+    }),
+  ]);
+}
+
+// Actions
+
+interface Beside {
+  readonly formulas: Formulas;
+  readonly committedAt: CommittedAt;
+}
+
+async function checkActions({ root, paths }: OpsRepoFolder, beside: Beside, findings: Growing): Promise<void> {
+  const listed = await listFiles(root, paths.actionsDir);
+  const ended = new Set(listed.filter(({ path }) => path.endsWith('.result.json')).map(({ path }) => resultId(path)));
+  const actions: ActionFile[] = [];
+  for (const file of listed) {
+    if (!isActionPath(file.path)) {
+      reportHidden(file, findings);
+      continue;
+    }
+    const { value, text, problems } = await readParsed(root, file, parseAction);
+    const id = salvageId(file.path);
+    const action = { path: file.path, id, action: value, text, isPending: id !== null && !ended.has(id) };
+    actions.push(action);
+    findings.set(file.path, [...problems, ...againstFormula(action, beside.formulas)]);
+  }
+  for (const found of await crossActionProblems(actions, ended, beside.committedAt)) {
+    findings.set(found.path, [...(findings.get(found.path) ?? []), found]);
+  }
+}
+
+function againstFormula({ path, action, text, isPending }: ActionFile, formulas: Formulas): readonly Problem[] {
+  if (action === null || !isPending) return [];
+  const formula = formulas.get(action.formula);
+  if (formula === undefined) {
+    const near = nearestName(action.formula, [...formulas.keys()]);
+    const hint = near === undefined ? undefined : `Did you mean ${near}?`;
+    const details = { place: locate(text, ['formula']), ...(hint !== undefined && { hint }) };
+    return [problem('ERR_FORMULA_UNKNOWN', path, `there is no formula ${JSON.stringify(action.formula)}`, details)];
+  }
+  if (formula === null) return [];
+  return checkAgainstFormula(action, formula, path).map((one) => ({ ...placeOfAsked(one.code, text), ...one }));
+}
+
+/** Where the action asks for what it may not have. */
+function placeOfAsked(code: Code, text: string): Partial<Place> {
+  const key = ASKED[code];
+  return key === undefined ? {} : (locate(text, key) ?? {});
+}
+
+const ASKED: Partial<Record<Code, KeyPath>> = {
+  ERR_SECRET_NOT_ALLOWED: ['secrets'],
+  ERR_MOUNT_NOT_ALLOWED: ['mounts'],
+  ERR_TOOL_NOT_ALLOWED: ['tools'],
+  ERR_MODEL_NOT_ALLOWED: ['model'],
+  ERR_RETRY_NOT_ALLOWED: ['retry'],
+  ERR_INPUT: ['inputs'],
+};
+
+// Files
+
+interface Read<T> {
+  readonly value: T | null;
+  readonly text: string;
+  readonly problems: readonly Problem[];
+}
+
+async function readParsed<T>(
+  root: string,
+  { path, kind }: FoundFile,
+  parse: (bytes: Uint8Array, path: string) => Parsed<T>,
+): Promise<Read<T>> {
+  if (kind !== 'file') {
+    const found = problem('ERR_FILE_KIND', path, `the file is ${KINDS[kind]}, not a regular file`);
+    return { value: null, text: '', problems: [found] };
+  }
+  const bytes = await readBytes(root, path);
+  if (bytes === null) {
+    const hint = 'Check its permissions, and that its name is UTF-8.';
+    return { value: null, text: '', problems: [problem('ERR_FILE_KIND', path, 'the file cannot be read', { hint })] };
+  }
+  const parsed = parse(bytes, path);
+  const text = Buffer.from(bytes).toString('utf8');
+  if (parsed.ok) return { value: parsed.value, text, problems: parsed.warnings };
+  return { value: null, text, problems: parsed.problems };
+}
+
+const KINDS = {
+  symlink: 'a symbolic link',
+  submodule: 'a repo of its own (sub-module)',
+  folder: 'a folder',
+  special: 'a pipe, socket or device',
+} as const;
+
+/** Whatever lies behind a link or in a sub-module is not in the repo, so an action in there would never be seen. */
+function reportHidden({ path, kind }: FoundFile, findings: Growing): void {
+  if (kind !== 'symlink' && kind !== 'submodule') return;
+  findings.set(path, [warning('ERR_FILE_KIND', path, `this is ${KINDS[kind]}: nothing in it is ever seen`)]);
+}

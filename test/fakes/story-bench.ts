@@ -1,0 +1,200 @@
+import { createDaemon, type Daemon, type DaemonDeps } from '../../src/daemon/daemon.ts';
+import type { Result } from '../../src/domain/result.ts';
+import { resultSchema } from '../../src/domain/result.ts';
+import type { Requirement } from '../../src/domain/verdict.ts';
+import type { ApprovalRule } from '../../src/ports/approval.ts';
+import type { LogFields } from '../../src/ports/log.ts';
+import type { Step, StoryContext, StorySettings } from '../../src/story/context.ts';
+import { createInForce } from '../../src/story/in-force.ts';
+import { createWatcher, type Watcher, type World } from '../../src/story/world.ts';
+import { DummyEngine } from './dummy-engine.ts';
+import { Gate, gated } from './faults.ts';
+import { ManualClock } from './manual-clock.ts';
+import { MemoryAccess } from './memory-access.ts';
+import { MemoryControl } from './memory-control.ts';
+import { MemoryJournal, MemoryJournalRef } from './memory-journal.ts';
+import { SimpleOpsRepo } from './memory-ops-repo-simple.ts';
+import { MemoryRecords } from './memory-records.ts';
+import { MemoryStore } from './memory-store.ts';
+
+export const NOBODY: Requirement = { all: [], any: [], atLeast: 0, selfApprove: false };
+
+export interface LogLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+export interface ProcessOptions {
+  readonly dispatcher?: string;
+  readonly settings?: Partial<StorySettings>;
+  readonly loop?: Partial<DaemonDeps['settings']>;
+  readonly onResult?: (result: Result) => void;
+}
+
+/** One start of one dispatcher: what it sees of the outside goes through its gate. */
+export interface Process {
+  readonly gate: Gate;
+  readonly parts: DaemonDeps['parts'];
+  readonly watcher: Watcher;
+  readonly daemon: Daemon;
+  readonly log: readonly LogLine[];
+  /** A context for the story alone, at the world as it is now. */
+  context(): Promise<StoryContext>;
+  /** What the story told in that context. */
+  readonly told: { readonly id: string; readonly step: Step }[];
+}
+
+/** Everything outside, in memory, and as many dispatchers on it as a test wants. */
+export class StoryBench {
+  readonly clock = new ManualClock();
+  readonly repo = new SimpleOpsRepo(this.clock);
+  readonly journal = new MemoryJournalRef();
+  readonly access = new MemoryAccess(this.clock);
+  readonly engine = new DummyEngine(this.clock, this.access);
+  readonly store = new MemoryStore();
+  readonly records = new MemoryRecords();
+  readonly control = new MemoryControl(() => this.clock.now());
+  readonly rules = new Map<string, ApprovalRule>();
+  /** Every dispatcher has a state_dir of its own; `records` is that of edge-1. */
+  readonly #hosts = new Map([['edge-1', this.records]]);
+  #starts = 0;
+
+  constructor() {
+    this.repo.commitFiles({ 'vault/policy.toml': POLICY, 'vault/formulas/tidy.toml': formula('tidy') });
+  }
+
+  /** Commits actions of the formula `tidy` (or what `fields` says). */
+  addAction(id: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    this.repo.commitFiles({ [`vault/actions/${id}.toml`]: action(id, fields) });
+  }
+
+  addFormula(name: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    this.repo.commitFiles({ [`vault/formulas/${name}.toml`]: formula(name, fields) });
+  }
+
+  /** The result in the repo; null if there is none. */
+  result(id: string): Result | null {
+    const text = this.repo.textAt(`vault/actions/${id}.result.json`);
+    return text === null ? null : resultSchema.parse(JSON.parse(text));
+  }
+
+  /** How often a commit brought a result of this id. */
+  recorded(id: string): number {
+    return this.repo.subjects.filter((subject) => subject.startsWith(`${id}: `)).length;
+  }
+
+  process(options: ProcessOptions = {}): Process {
+    this.#starts += 1;
+    const settings = { ...SETTINGS, dispatcher: options.dispatcher ?? 'edge-1', instance: `start-${this.#starts}` };
+    const gate = new Gate();
+    const records = this.#hosts.get(settings.dispatcher) ?? new MemoryRecords();
+    this.#hosts.set(settings.dispatcher, records);
+    const lines: LogLine[] = [];
+    const say =
+      (level: LogLine['level']) =>
+      (message: string, fields: LogFields = {}) =>
+        void lines.push({ level, message, fields });
+    const parts: DaemonDeps['parts'] = {
+      opsRepo: gated('opsRepo', this.repo, gate),
+      journal: gated('journal', new MemoryJournal(this.journal, settings), gate, ['view']),
+      engine: gated('engine', this.engine, gate),
+      access: gated('access', this.access, gate),
+      store: gated('store', this.store, gate),
+      records: gated('records', records, gate),
+      control: gated('control', this.control, gate, ['onChange']),
+      clock: this.clock,
+      log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
+      rules: this.rules,
+      settings: { ...settings, ...options.settings },
+    };
+    const watcher = this.#watcher(parts);
+    const loop = { pollSeconds: 5, inFlight: 4, dispatchesPerMinute: 600, ...options.loop };
+    const { onResult } = options;
+    const daemon = createDaemon({ parts, watcher, settings: loop, ...(onResult === undefined ? {} : { onResult }) });
+    const told: { id: string; step: Step }[] = [];
+    const context = async (): Promise<StoryContext> => {
+      const world: World = await watcher.look();
+      return { ...parts, world: () => world, tell: (id, step) => void told.push({ id, step }) };
+    };
+    return { gate, parts, watcher, daemon, log: lines, context, told };
+  }
+
+  /** Lets time pass, from one sleeper to the next, until the promise settles. */
+  async drive<T>(promise: Promise<T>): Promise<T> {
+    let isOpen = true;
+    const close = (): void => {
+      isOpen = false;
+    };
+    promise.then(close, close);
+    for (let steps = 0; ; steps += 1) {
+      await quiet();
+      if (!isOpen) return promise;
+      if (!this.clock.step()) throw new Error('everything waits for something that never comes');
+      if (steps > MOST_STEPS) throw new Error(`it did not come to its end in ${MOST_STEPS} steps`);
+    }
+  }
+
+  /** Lets so much time pass. */
+  async pass(ms: number): Promise<void> {
+    const over = this.clock.sleep(ms);
+    await this.drive(over);
+  }
+
+  /** Everything that is pending to its end, by a new start. */
+  async once(options: ProcessOptions = {}) {
+    const process = this.process(options);
+    const report = await this.drive(process.daemon.once(new AbortController().signal));
+    return { ...process, report };
+  }
+
+  #watcher(parts: DaemonDeps['parts']): Watcher {
+    const { opsRepo, journal, rules, settings } = parts;
+    const paths = { actionsDir: settings.actionsDir, formulasDir: settings.formulasDir };
+    const inForce = createInForce({
+      opsRepo,
+      rules,
+      requirement: NOBODY,
+      trustedCommit: null,
+      paths: { ...paths, policyFile: 'vault/policy.toml' },
+    });
+    return createWatcher({ opsRepo, journal, inForce, paths: { ...paths, pauseFile: 'vault/PAUSE' } });
+  }
+}
+
+/** Until nothing is left that only waits for promises. */
+export function quiet(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
+const MOST_STEPS = 20_000;
+
+const SETTINGS: StorySettings = {
+  dispatcher: 'edge-1',
+  instance: 'start-0',
+  requirements: { low: NOBODY, medium: NOBODY, high: NOBODY },
+  actionsDir: 'vault/actions',
+  formulasDir: 'vault/formulas',
+  agent: ['agent', '-p'],
+  logBytes: 1_000_000,
+  artifactBytes: 1_000_000,
+  placement: 'wait',
+      placementSeconds: 600,
+  wrapSeconds: 720,
+  approvalDays: 7,
+};
+
+const POLICY = '[tiers]\ntidy = "low"\n';
+
+const toml = (fields: Readonly<Record<string, unknown>>) =>
+  Object.entries(fields)
+    .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
+    .join('');
+
+export function action(id: string, fields: Readonly<Record<string, unknown>> = {}): string {
+  return toml({ id, formula: 'tidy', context: 'it is time', secrets: [], ...fields });
+}
+
+export function formula(name: string, fields: Readonly<Record<string, unknown>> = {}): string {
+  return toml({ name, description: 'Tidies up', command: ['true'], tier: 'low', ...fields });
+}
