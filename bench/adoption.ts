@@ -14,7 +14,10 @@ export async function benchAdoption(count: number): Promise<readonly Figure[]> {
   const sleeper = spawn('sleep', ['600'], { stdio: 'ignore' });
   const stop = new AbortController();
   try {
-    const files = new Map<string, string>([['vault/policy.toml', '[tiers]\n'], ['vault/formulas/bench.toml', FORMULA]]);
+    const files = new Map<string, string>([
+      ['vault/policy.toml', '[tiers]\n'],
+      ['vault/formulas/bench.toml', FORMULA],
+    ]);
     for (let index = 0; index < count; index += 1) files.set(`vault/actions/a-${index}.toml`, action(`a-${index}`));
     await ops.commit(files);
     const before = await ops.wire();

@@ -5,7 +5,12 @@ import { type Figure, median, timed } from './table.ts';
 export async function benchCycle(finished: number): Promise<readonly Figure[]> {
   const ops = await makeOps();
   try {
-    await ops.commit(new Map([['vault/policy.toml', '[tiers]\n'], ['vault/formulas/bench.toml', FORMULA]]));
+    await ops.commit(
+      new Map([
+        ['vault/policy.toml', '[tiers]\n'],
+        ['vault/formulas/bench.toml', FORMULA],
+      ]),
+    );
     const files = new Map<string, string>();
     for (let index = 0; index < finished; index += 1) {
       files.set(`vault/actions/done-${index}.toml`, action(`done-${index}`));

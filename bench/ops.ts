@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { type Config, readConfig } from '../src/config.ts';
 import type { Log } from '../src/ports/log.ts';
-import { availableParts, sectionSchemas, wire, type Wired } from '../src/wiring.ts';
+import { availableParts, sectionSchemas, type Wired, wire } from '../src/wiring.ts';
 
 const execute = promisify(execFile);
 

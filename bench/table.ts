@@ -17,13 +17,22 @@ export function print(text: string): void {
 export function printTable(figures: readonly Figure[]): void {
   const rows = figures.map(({ name, value, unit, target }) => [name, `${round(value)} ${unit}`, target ?? '']);
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  for (const row of rows) print(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  for (const row of rows)
+    print(
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    );
 }
 
 export async function writeJson(name: string, figures: readonly Figure[]): Promise<string> {
   await mkdir('bench-results', { recursive: true });
   const file = `bench-results/${name}.json`;
-  await writeFile(file, `${JSON.stringify({ at: new Date().toISOString(), node: process.version, figures }, null, 2)}\n`);
+  await writeFile(
+    file,
+    `${JSON.stringify({ at: new Date().toISOString(), node: process.version, figures }, null, 2)}\n`,
+  );
   return file;
 }
 

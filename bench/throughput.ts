@@ -6,7 +6,12 @@ import { type Figure, timed } from './table.ts';
 export async function benchThroughput(count: number): Promise<readonly Figure[]> {
   const { ms, commits } = await runAll(count, FORMULA, 'succeeded');
   return [
-    { name: `whole story, ${count} actions with the command \`true\``, value: count / (ms / 1000), unit: 'actions/s', target: null },
+    {
+      name: `whole story, ${count} actions with the command \`true\``,
+      value: count / (ms / 1000),
+      unit: 'actions/s',
+      target: null,
+    },
     { name: `landed pushes of results for ${count} actions`, value: commits, unit: 'pushes', target: null },
   ];
 }
@@ -32,7 +37,14 @@ async function runAll(count: number, formula: string | null, outcome: string) {
       const { ms, value } = await timed(() => createDaemon(wired).once(new AbortController().signal));
       const wrong = value.results.filter((result) => result.outcome !== outcome);
       if (value.results.length !== count || wrong.length > 0) throw new Error(`not every action ended as ${outcome}`);
-      const log = await ops.git('log', '--format=%H', '--diff-filter=A', 'main', '--', ':(glob)vault/actions/*.result.json');
+      const log = await ops.git(
+        'log',
+        '--format=%H',
+        '--diff-filter=A',
+        'main',
+        '--',
+        ':(glob)vault/actions/*.result.json',
+      );
       return { ms, commits: log.split('\n').length };
     } finally {
       await wired.close();

@@ -17,7 +17,7 @@
  * - `usage`: the command line or the configuration is wrong; the program ends with 2 (1 from `validate`).
  * - `bug`: logged with its stack; the action stays pending.
  */
-export type CodeClass =
+type CodeClass =
   | 'invalid'
   | 'refused'
   | 'waiting'

@@ -4,5 +4,9 @@ import type { ExitCode, GlobalOptions, Io } from './io.ts';
 /** One command: its words for the parser, and what it does. `given`: its positional arguments. */
 export interface CliCommand {
   readonly command: Command;
-  readonly run: (io: Io, options: GlobalOptions & Record<string, unknown>, given: readonly unknown[]) => Promise<ExitCode>;
+  readonly run: (
+    io: Io,
+    options: GlobalOptions & Record<string, unknown>,
+    given: readonly unknown[],
+  ) => Promise<ExitCode>;
 }

@@ -7,8 +7,8 @@ import { type Author, plainGit, writeNewFiles } from './plain-git.ts';
 const execute = promisify(execFile);
 
 /** The people of the demo: Ada asks, Grace approves by signing what Ada wrote. */
-export const ADA: Author = { name: 'Ada', email: 'ada@example.org' };
-export const GRACE: Author = { name: 'Grace', email: 'grace@example.org' };
+const ADA: Author = { name: 'Ada', email: 'ada@example.org' };
+const GRACE: Author = { name: 'Grace', email: 'grace@example.org' };
 
 export interface DemoRepo {
   /** The bare ops repo. */
@@ -20,7 +20,7 @@ export interface DemoRepo {
 }
 
 /** What the secret store of the demo holds; the values never leave it but masked. */
-export const DEMO_SECRETS: Readonly<Record<string, string>> = {
+const DEMO_SECRETS: Readonly<Record<string, string>> = {
   PUBLISH_TOKEN: 'demo-publish-token-4f1c9a7be2',
   SIGNING_KEY: 'demo-signing-key-93be01c5d8',
 };

@@ -10,8 +10,8 @@ import { createLog } from '../log.ts';
 import { availableParts, sectionSchemas, wire } from '../wiring.ts';
 import type { CliCommand } from './command.ts';
 import { DEMO_ACTIONS, type DemoRepo, makeDemoRepo } from './demo-repo.ts';
-import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine, quoted } from './io.ts';
 import { createTeller, type Teller } from './demo-teller.ts';
+import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine, quoted } from './io.ts';
 import { plainGit } from './plain-git.ts';
 
 export function demoCommand(): CliCommand {

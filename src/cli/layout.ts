@@ -1,7 +1,7 @@
 import { type Colour, type Io, paint, printLine, quoted } from './io.ts';
 
 /** Columns for people: nothing is cut off, what is too long goes on in the next line of its column. */
-export function widthOf(io: Io): number {
+function widthOf(io: Io): number {
   return Math.min(Math.max(io.stdout.columns ?? 80, 40), 120);
 }
 

@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EdgeError, toError } from '../errors.ts';
-import { EXIT, type ExitCode, type GlobalOptions, type Io, problemLine, quoted } from './io.ts';
 import { commands } from './commands.ts';
+import { EXIT, type ExitCode, type GlobalOptions, type Io, problemLine, quoted } from './io.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -22,7 +22,9 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<ExitC
   for (const make of commands) {
     const { command, run } = make();
     command
-      .addOption(new Option('--config <file>', 'configuration (default: dispatcher.toml here, else the embedded default)'))
+      .addOption(
+        new Option('--config <file>', 'configuration (default: dispatcher.toml here, else the embedded default)'),
+      )
       .addOption(new Option('--json', 'print one JSON value'))
       .exitOverride()
       .configureOutput({

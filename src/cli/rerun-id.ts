@@ -1,4 +1,4 @@
-import { isActionId } from '../domain/ids.ts';
+import { type ActionId, isActionId } from '../domain/ids.ts';
 import type { Io } from './io.ts';
 import type { FoundFile, OpsRepoFolder } from './ops-repo-files.ts';
 import { userGit } from './user-git.ts';
@@ -24,11 +24,11 @@ const MAX_ID = 128;
 const BASE_IN_GLOB = 100;
 
 /** The next id of the series that is free, whole or shortened to what an id may have. */
-export function freeId(id: string, taken: ReadonlySet<string>): string {
+export function freeId(id: ActionId, taken: ReadonlySet<string>): string {
   const { base, number } = seriesOf(id, taken);
   for (let next = number + 1; ; next++) {
     const suffix = `-r${next}`;
-    const candidate = `${base}${suffix}`;
+    const candidate = `${base.slice(0, MAX_ID - suffix.length)}${suffix}`;
     if (isActionId(candidate) && !taken.has(candidate)) return candidate;
   }
 }

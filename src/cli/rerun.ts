@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { isErrno } from '../adapters/durable-file.ts';
 import { type Action, isActionPath, parseAction, salvageId, stemOf } from '../domain/action.ts';
+import { type ActionId, isActionId } from '../domain/ids.ts';
 import { nearestName } from '../domain/problems.ts';
 import { resultSchema } from '../domain/result.ts';
 import { locate } from '../domain/toml.ts';
@@ -33,10 +34,10 @@ export function rerunCommand(): CliCommand {
   return { command, run: (io, options, [id]) => rerun(io, options, String(id)) };
 }
 
-async function rerun(io: Io, options: GlobalOptions, id: string): Promise<ExitCode> {
+async function rerun(io: Io, options: GlobalOptions, given: string): Promise<ExitCode> {
   const repo = requireOpsRepo(options, io);
   const listed = await listFiles(repo.root, repo.paths.actionsDir);
-  const old = findAction(listed, id);
+  const { id, path: old } = findAction(listed, given);
   const text = await readText(repo, old);
   const newId = freeId(id, await takenIds(io, repo, { listed, id }));
   const copy = withText(text, ['id'], newId);
@@ -54,16 +55,16 @@ async function rerun(io: Io, options: GlobalOptions, id: string): Promise<ExitCo
 
 // The action that there is
 
-function findAction(listed: readonly FoundFile[], id: string): string {
-  const actions = listed.filter((file) => isActionPath(file.path));
-  const same = actions.filter((file) => stemOf(file.path) === id);
+function findAction(listed: readonly FoundFile[], id: string): { readonly id: ActionId; readonly path: string } {
+  const same = listed.filter((file) => isActionPath(file.path) && stemOf(file.path) === id);
   const [first, ...others] = same;
   if (first === undefined) throw notFound(listed, id);
+  if (!isActionId(id)) throw new UsageError('ERR_FILE_NAME', `${first.path}: the file name is no action id with .toml`);
   if (others.length > 0) {
     const paths = same.map((file) => file.path).join(', ');
     throw new UsageError('ERR_ACTION_DUPLICATE', `several actions have the id ${id}: ${paths}`);
   }
-  if (first.kind === 'file') return first.path;
+  if (first.kind === 'file') return { id, path: first.path };
   throw new UsageError('ERR_FILE_KIND', `${first.path} is a ${first.kind}, not a regular file`);
 }
 

@@ -20,7 +20,8 @@ export function runCommand(): CliCommand {
 async function run(io: Io, options: GlobalOptions & { once?: boolean }): Promise<ExitCode> {
   const { config, warnings } = loadSettings(options, io);
   const { log } = createLog({ stream: io.stderr, noColor: (io.env['NO_COLOR'] ?? '') !== '' });
-  for (const { code, path: where, message, hint } of warnings) log.warn('configuration', { code, path: where, message, hint });
+  for (const { code, path: where, message, hint } of warnings)
+    log.warn('configuration', { code, path: where, message, hint });
   const state = await openStateDir(config.dispatcher.state_dir);
   try {
     if (config.source === 'embedded') {
@@ -37,7 +38,11 @@ async function run(io: Io, options: GlobalOptions & { once?: boolean }): Promise
       const daemon = createDaemon(wired);
       if (options.once === true) return printReport(io, options, await daemon.once(io.signal));
       const health = await startHealth(config.http.listen, () => daemon.unready(), log);
-      log.info('watching', { ops_repo: path.basename(config.ops_repo.url), branch: config.ops_repo.branch, engine: config.engine.kind });
+      log.info('watching', {
+        ops_repo: path.basename(config.ops_repo.url),
+        branch: config.ops_repo.branch,
+        engine: config.engine.kind,
+      });
       try {
         await daemon.run(io.signal);
       } finally {
@@ -76,7 +81,8 @@ function printReport(io: Io, options: GlobalOptions, report: OnceReport): ExitCo
       printLine(io, `${paint(io, 'yellow', 'waiting'.padEnd(10))} ${id}: ${quoted(reason.message)} [${reason.code}]`);
     }
     for (const { code, message } of report.unreachable) printLine(io, `unreachable: ${code} ${quoted(message)}`);
-    if (report.results.length + report.waiting.length + report.unreachable.length === 0) printLine(io, 'nothing is pending');
+    if (report.results.length + report.waiting.length + report.unreachable.length === 0)
+      printLine(io, 'nothing is pending');
   }
   return report.unreachable.length > 0 ? EXIT.unreachable : EXIT.ok;
 }

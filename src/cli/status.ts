@@ -39,7 +39,7 @@ interface Oddity {
   readonly message: string;
 }
 
-export interface Overview {
+interface Overview {
   readonly in_flight: readonly ObservedAction[];
   readonly waiting: readonly ObservedAction[];
   readonly recent: readonly ObservedAction[];

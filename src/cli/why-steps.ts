@@ -2,7 +2,7 @@ import type { Evidence } from '../domain/result.ts';
 import type { Code } from '../errors.ts';
 
 /** The way of an action (design.md), as far as it went. */
-export const STEPS = [
+const STEPS = [
   'read-action',
   'approve-action',
   'grant-access',

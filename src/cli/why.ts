@@ -62,7 +62,7 @@ export async function explainAction(id: string, observed: Observed, signal: Abor
   return { ...action, steps: await stepsOfWaiting(candidate, verdict, observed) };
 }
 
-export function notFound(id: string, observed: Observed): UsageError {
+function notFound(id: string, observed: Observed): UsageError {
   const world = observed.world();
   const once = world.everRecorded(id) ? '; the branch once held a result of it' : '';
   const { branch } = observed.config.ops_repo;

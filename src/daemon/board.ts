@@ -4,7 +4,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Step } from '../story/context.ts';
 
-export interface Line {
+interface Line {
   readonly id: string;
   /** `pending`, or the step that a claimed attempt is at. */
   readonly state: 'pending' | Step['state'];

@@ -31,7 +31,7 @@ export interface LoopDeps {
   };
 }
 
-export interface Cycle {
+interface Cycle {
   /** Pending actions that wait for something else than a slot, and why. */
   readonly waiting: ReadonlyMap<string, Reason>;
   /** New tasks. */

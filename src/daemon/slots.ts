@@ -27,37 +27,69 @@ export interface SlotLimits {
 
 export interface Choice {
   readonly start: readonly string[];
-  readonly held: ReadonlyMap<string, { readonly code: Code; readonly message: string }>;
+  readonly held: ReadonlyMap<string, Held>;
 }
 
 /** Highest priority first, then first in, first out. Pure. */
 export function chooseStarts(wanting: readonly Wanting[], holders: readonly Holder[], limits: SlotLimits): Choice {
-  let free = limits.inFlight - holders.filter((holder) => holder.live).length;
-  let starts = limits.startsLeft;
-  const groups = new Map<string, number>();
-  for (const { group } of holders) if (group !== null) groups.set(group, (groups.get(group) ?? 0) + 1);
-  const start: string[] = [];
-  const held = new Map<string, { code: Code; message: string }>();
   const holding = new Map(holders.map((holder) => [holder.id, holder]));
+  const room: Room = {
+    limits,
+    live: holders.filter((holder) => holder.live).length,
+    starts: 0,
+    groups: new Map(),
+  };
+  for (const { group } of holders) if (group !== null) room.groups.set(group, inGroup(room, group) + 1);
+  const start: string[] = [];
+  const held = new Map<string, Held>();
   for (const next of wanting.toSorted(byTurn)) {
     // The next attempt of an action takes the place of the one before it.
     const before = holding.get(next.id);
-    const place = before?.live === true ? 1 : 0;
-    const inGroup = next.group === null ? 0 : (groups.get(next.group) ?? 0) - (before?.group === next.group ? 1 : 0);
-    if (next.group !== null && inGroup >= next.groupLimit) {
-      held.set(next.id, { code: 'ERR_GROUP', message: `group ${next.group} has ${inGroup} of ${next.groupLimit} running` });
-    } else if (free + place <= 0) {
-      held.set(next.id, { code: 'ERR_SLOT', message: `all ${limits.inFlight} slots are taken` });
-    } else if (starts <= 0) {
-      held.set(next.id, { code: 'ERR_SLOT', message: 'dispatches_per_minute is used up for this minute' });
-    } else {
-      start.push(next.id);
-      free -= 1 - place;
-      starts -= 1;
-      if (next.group !== null) groups.set(next.group, inGroup + 1);
-    }
+    if (before !== undefined) leave(room, before);
+    const why = whyHeld(room, next);
+    if (why !== null) held.set(next.id, why);
+    else start.push(next.id);
+    if (why === null) enter(room, { ...next, live: true });
+    else if (before !== undefined) enter(room, before);
+    if (why === null) room.starts += 1;
   }
   return { start, held };
+}
+
+interface Held {
+  readonly code: Code;
+  readonly message: string;
+}
+
+/** What is taken so far. */
+interface Room {
+  readonly limits: SlotLimits;
+  live: number;
+  starts: number;
+  readonly groups: Map<string, number>;
+}
+
+function whyHeld(room: Room, next: Wanting): Held | null {
+  const { inFlight, startsLeft } = room.limits;
+  const running = next.group === null ? 0 : inGroup(room, next.group);
+  if (next.group !== null && running >= next.groupLimit) {
+    return { code: 'ERR_GROUP', message: `group ${next.group} has ${running} of ${next.groupLimit} running` };
+  }
+  if (room.live >= inFlight) return { code: 'ERR_SLOT', message: `all ${inFlight} slots are taken` };
+  if (room.starts < startsLeft) return null;
+  return { code: 'ERR_SLOT', message: 'dispatches_per_minute is used up for this minute' };
+}
+
+const inGroup = (room: Room, group: string) => room.groups.get(group) ?? 0;
+
+function enter(room: Room, { group, live }: Pick<Holder, 'group' | 'live'>): void {
+  if (live) room.live += 1;
+  if (group !== null) room.groups.set(group, inGroup(room, group) + 1);
+}
+
+function leave(room: Room, { group, live }: Holder): void {
+  if (live) room.live -= 1;
+  if (group !== null) room.groups.set(group, inGroup(room, group) - 1);
 }
 
 function byTurn(a: Wanting, b: Wanting): number {

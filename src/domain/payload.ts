@@ -7,7 +7,7 @@ export const PAYLOAD_MAX_BYTES = 16_384;
 const base64 = z.base64();
 const objectId = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
 
-export const accessFragmentSchema = z.strictObject({
+const accessFragmentSchema = z.strictObject({
   kind: z.string().min(1),
   /** `file`: the ticket directory. `vault`: the server's address. */
   address: z.string().min(1),

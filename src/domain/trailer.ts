@@ -24,7 +24,7 @@ export const RUNNER_REASONS = [
 ] as const;
 export type RunnerReason = (typeof RUNNER_REASONS)[number];
 
-export const trailerSchema = z.strictObject({
+const trailerSchema = z.strictObject({
   v: z.literal(1),
   /** Exit code of the command, or 128 + signal, or 69 with `reason`. */
   exit: z.int(),

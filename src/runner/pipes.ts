@@ -7,10 +7,12 @@ import type { OutputStream } from './output.ts';
 import type { Places } from './places.ts';
 import { RunnerError } from './runner-error.ts';
 
+const MKFIFO = 'mkfifo';
+
 /** Throws RunnerError (ERR_RUNNER) where no pipes can be made. */
 export function makePipes(places: Places): { readonly stdout: Pipe; readonly stderr: Pipe } {
   const [stdout, stderr] = [path.join(places.given, 'stdout'), path.join(places.given, 'stderr')];
-  const made = spawnSync('mkfifo', ['-m', '600', stdout, stderr], { env: { PATH: STANDARD_PATH }, stdio: 'ignore' });
+  const made = spawnSync(MKFIFO, ['-m', '600', stdout, stderr], { env: { PATH: STANDARD_PATH }, stdio: 'ignore' });
   if (made.status !== 0) throw new RunnerError('ERR_RUNNER', "mkfifo failed: the runner can't make its pipes");
   return { stdout: new Pipe(stdout, places), stderr: new Pipe(stderr, places) };
 }

@@ -96,8 +96,9 @@ class GitWatcher implements Watcher {
     const from = seen !== null && (await opsRepo.isAncestor(seen, tip)) ? seen : null;
     const added = await opsRepo.everAdded(from, tip, paths.actionsDir, '.result.json');
     await this.#forgetSetters(from, tip);
-    // Last of all: when a read fails half-way, the next look begins again at the tip that was seen before.
-    if (seen === null) this.#catalogue.load(await opsRepo.list(tip, [paths.actionsDir]));
+    // Last of all: when a read fails half-way, the next look begins again at the tip that was seen before. After a
+    // rewritten history the old tip may be gone from a new clone, so then everything is listed.
+    if (seen === null || from === null) this.#catalogue.load(await opsRepo.list(tip, [paths.actionsDir]));
     else this.#catalogue.apply(await opsRepo.changes(seen, tip, [paths.actionsDir]));
     for (const path of added) this.#recorded.add(resultId(path));
     this.#seen = tip;
@@ -155,7 +156,10 @@ function candidatesOf(
     const { commit, committedAt } = setter;
     const other = candidates.get(file.id);
     const first = other === undefined || committedAt < other.committedAt;
-    const duplicates = [...(other?.duplicates ?? []), ...(other === undefined ? [] : [first ? other.file.path : file.path])];
+    const duplicates = [
+      ...(other?.duplicates ?? []),
+      ...(other === undefined ? [] : [first ? other.file.path : file.path]),
+    ];
     candidates.set(file.id, first ? { id: file.id, file, commit, committedAt, duplicates } : { ...other, duplicates });
   }
   return candidates;

@@ -30,13 +30,13 @@ export interface DaemonBench {
   remove(): Promise<void>;
 }
 
-export interface ConfigChanges {
+interface ConfigChanges {
   readonly url?: string;
   readonly approval?: string;
   readonly more?: string;
 }
 
-export interface RunningProgram {
+interface RunningProgram {
   readonly child: ChildProcess;
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
   stdout(): string;
@@ -45,7 +45,7 @@ export interface RunningProgram {
 
 const PROGRAM = path.resolve('dist/main.js');
 
-export const TRUST = `low = ["trust-branch"]\nmedium = ["trust-branch"]\nhigh = ["trust-branch"]`;
+const TRUST = `low = ["trust-branch"]\nmedium = ["trust-branch"]\nhigh = ["trust-branch"]`;
 
 export async function makeDaemonBench(): Promise<DaemonBench> {
   const { dir, remove } = await temporaryFolder('edge-daemon-');

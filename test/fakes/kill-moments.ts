@@ -2,7 +2,7 @@ import { actionText, countingFormula, type DaemonBench, POLICY } from './daemon-
 import { until } from './until.ts';
 
 /** A small seeded generator (mulberry32), so that a moment that failed can be asked for again. */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -31,34 +31,45 @@ export async function killAt(bench: DaemonBench, moments: number, seed: number):
   const expected = new Map<string, string>();
   let killed = 0;
   for (let moment = 0; moment < moments; moment += 1) {
-    const files: Record<string, string> = {};
-    for (let index = 0; index < 2; index += 1) {
-      const id = `kill-${String(moment).padStart(3, '0')}-${index}`;
-      const formula = random() < 0.75 ? 'count' : 'fail';
-      expected.set(id, formula === 'count' ? 'succeeded' : 'failed');
-      files[`vault/actions/${id}.toml`] = actionText(id, formula);
-    }
-    await bench.pushOnTip(files);
-    const daemon = bench.start(['run']);
-    await until(
-      'it is up or the moment has come',
-      () => daemon.stderr().includes('watching') || daemon.child.exitCode !== null,
-    );
-    await new Promise((resolve) => setTimeout(resolve, Math.floor(random() * 1500)));
-    daemon.child.kill('SIGKILL');
-    if ((await daemon.ended).signal === 'SIGKILL') killed += 1;
+    await bench.pushOnTip(newActions(moment, random, expected));
+    if (await killOnce(bench, Math.floor(random() * 1500))) killed += 1;
   }
   const last = bench.start(['run', '--once', '--json']);
   const { code } = await last.ended;
   const wrong = code === 0 ? [] : [`the last start ended with ${code}: ${last.stderr()}`];
+  return { killed, wrong: [...wrong, ...(await compare(bench, expected))] };
+}
+
+function newActions(moment: number, random: () => number, expected: Map<string, string>): Record<string, string> {
+  const files: Record<string, string> = {};
+  for (let index = 0; index < 2; index += 1) {
+    const id = `kill-${String(moment).padStart(3, '0')}-${index}`;
+    const formula = random() < 0.75 ? 'count' : 'fail';
+    expected.set(id, formula === 'count' ? 'succeeded' : 'failed');
+    files[`vault/actions/${id}.toml`] = actionText(id, formula);
+  }
+  return files;
+}
+
+/** True: it lived until the kill. The moment counts from when it watches. */
+async function killOnce(bench: DaemonBench, afterMs: number): Promise<boolean> {
+  const daemon = bench.start(['run']);
+  const isUp = () => daemon.stderr().includes('watching') || daemon.child.exitCode !== null;
+  await until('it is up', isUp, 30_000);
+  await new Promise((resolve) => setTimeout(resolve, afterMs));
+  daemon.child.kill('SIGKILL');
+  return (await daemon.ended).signal === 'SIGKILL';
+}
+
+/** A kill of the daemon touches no run: each has its true end. */
+async function compare(bench: DaemonBench, expected: ReadonlyMap<string, string>): Promise<readonly string[]> {
   const results = await bench.results();
   const executions = await bench.executions();
+  const wrong: string[] = [];
   for (const [id, outcome] of expected) {
     const got = results.get(id)?.outcome ?? 'no result';
-    const count = executions.get(id) ?? 0;
-    // A kill may hit a runner's host only by way of the daemon: runs live on, so each has its true end.
     if (got !== outcome) wrong.push(`${id}: ${got} instead of ${outcome}`);
-    if (count !== 1) wrong.push(`${id}: executed ${count} times`);
+    if (executions.get(id) !== 1) wrong.push(`${id}: executed ${executions.get(id) ?? 0} times`);
   }
-  return { killed, wrong };
+  return wrong;
 }

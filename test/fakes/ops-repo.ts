@@ -4,6 +4,7 @@ import { systemClock } from '../../src/adapters/clock.ts';
 import { type OpsRepoOptions, openOpsRepo } from '../../src/adapters/ops-repo/branch.ts';
 import { type JournalOptions, type OpenJournal, openJournal } from '../../src/adapters/ops-repo/journal.ts';
 import type { JournalEntry } from '../../src/domain/journal.ts';
+import { toError } from '../../src/errors.ts';
 import type { OpsRepo } from '../../src/ports/ops-repo.ts';
 import { type FileContent, seededRemote, temporaryFolder, type Writer } from './git-repo.ts';
 
@@ -33,8 +34,11 @@ export class OpsRepoFixture {
     this.#closers.unshift(close);
   }
 
+  /** All are closed, also when one of them fails; that one's error is thrown in the end. */
   async close(): Promise<void> {
-    for (const close of this.#closers) await close();
+    const errors: unknown[] = [];
+    for (const close of this.#closers) await close().catch((error: unknown) => errors.push(error));
+    if (errors.length > 0) throw toError(errors[0]);
   }
 
   options(changes: Partial<OpsRepoOptions> = {}): OpsRepoOptions {

@@ -9,8 +9,10 @@ import { isRunning, RunnerBench, type RunPlan, type RunResult, script, toml } fr
 import { until } from '../fakes/until.ts';
 
 const SECRET = 'c0rrect/horse+battery=staple';
-/** nobody. Only root can start commands as another user. */
-const OTHER_USER: Host['run_as'] = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : null;
+/** nobody, or whoever else we are not. */
+const STRANGER = process.getuid?.() === 65534 ? { uid: 65533, gid: 65533 } : { uid: 65534, gid: 65534 };
+/** Only root can start commands as another user. */
+const OTHER_USER: Host['run_as'] = process.getuid?.() === 0 ? STRANGER : null;
 
 /** A sleep that is told from those of other tests and other times. */
 const nap = (n: number): string => `sleep 61.${process.pid}${n}`;
@@ -53,7 +55,7 @@ describe('stopping', () => {
 
   it('by TERM before the command has started starts nothing', async () => {
     const gate = path.join(bench.root, 'gate');
-    execFileSync('mkfifo', [gate]);
+    execFileSync('/bin/sh', ['-c', 'mkfifo "$0"', gate]);
     const files = `files = [{ path = "${gate}", sha256 = "${sha256('')}" }]`;
     const prepared = bench.prepare({ formula: `${script('echo started')}\n${files}` });
     const child = bench.start(prepared.directory);
@@ -73,10 +75,11 @@ describe('stopping', () => {
       setsid ${nap(2)} &
       setsid env -i ${nap(3)} > /dev/null 2>&1 &
       (cd / && exec setsid env -i ${nap(4)}) &
+      (cd / && exec setsid ${nap(6)} > /dev/null 2>&1) &
       sleep 0.2; echo done`;
     const result = await bench.run({ formula: script(escape) });
     expect(result).toMatchObject({ code: 0, stdout: 'done\n' });
-    expect([1, 2, 3, 4].filter((n) => isRunning(nap(n)))).toEqual([]);
+    expect([1, 2, 3, 4, 6].filter((n) => isRunning(nap(n)))).toEqual([]);
   });
 });
 
@@ -115,7 +118,7 @@ describe('a command as another user', () => {
     writeFileSync(stored, SECRET, { mode: 0o600 });
     const result = await bench.run({
       formula: `${script(look)}\nenv = { STORED = ${toml(stored)} }`,
-      host: { run_as: OTHER_USER ?? { uid: 65534, gid: 65534 } },
+      host: { run_as: STRANGER },
     });
     const seen = [result.code, result.trailer?.reason, result.stdout.trim().split('\n').join(' ')];
     const asOther = [0, null, '65534 65534 65534 x 700:65534 700:65534 {}'];
@@ -135,7 +138,7 @@ describe('a command as another user', () => {
   });
 
   it('is not started where it could not get to its directories, and the way is named', async () => {
-    const prepared = bench.prepare({ formula: script('true'), host: { run_as: { uid: 65534, gid: 65534 } } });
+    const prepared = bench.prepare({ formula: script('true'), host: { run_as: STRANGER } });
     const runs = path.dirname(prepared.directory);
     chmodSync(runs, 0o700);
     try {

@@ -117,9 +117,15 @@ it('R1: an action edited after it was signed waits; signed again, exactly the ne
 
   const first = bench.start(['run', '--once', '--json']);
   await first.ended;
-  expect(JSON.parse(first.stdout())).toMatchObject({ results: [], waiting: [{ id: 'one', reason: 'ERR_APPROVAL_WAITING' }] });
+  expect(JSON.parse(first.stdout())).toMatchObject({
+    results: [],
+    waiting: [{ id: 'one', reason: 'ERR_APPROVAL_WAITING' }],
+  });
 
-  const signed = await bench.push({ 'vault/actions/one.toml': actionText('one', 'count', 'priority = 52\n') }, key.file);
+  const signed = await bench.push(
+    { 'vault/actions/one.toml': actionText('one', 'count', 'priority = 52\n') },
+    key.file,
+  );
   await once();
   expect(await resultOf('one')).toMatchObject({
     outcome: 'succeeded',
@@ -142,7 +148,11 @@ it('R8: a polite stop leaves the run going, and the next start adopts it and rec
   expect((await bench.results()).size).toBe(0);
 
   await once();
-  expect(await resultOf('slow')).toMatchObject({ outcome: 'failed', exit_code: 7, attempt: { number: 1, executions: 1 } });
+  expect(await resultOf('slow')).toMatchObject({
+    outcome: 'failed',
+    exit_code: 7,
+    attempt: { number: 1, executions: 1 },
+  });
   expect(await bench.executions()).toEqual(new Map([['slow', 1]]));
 });
 
@@ -166,7 +176,11 @@ it('R9: a cancel stops the command and everything it started before the result i
   daemon.child.kill('SIGTERM');
   await daemon.ended;
 
-  expect(await resultOf('hang')).toMatchObject({ outcome: 'cancelled', exit_code: 130, reason: { code: 'ERR_CANCELLED' } });
+  expect(await resultOf('hang')).toMatchObject({
+    outcome: 'cancelled',
+    exit_code: 130,
+    reason: { code: 'ERR_CANCELLED' },
+  });
   const alive = (await readFile(pids, 'utf8')).split('\n').filter((pid) => pid !== '' && isAlive(Number(pid)));
   expect(alive).toEqual([]);
 }, 60_000);
@@ -202,11 +216,13 @@ it('E6: a task that forges its trailer and exit file, reads other secrets and pl
   await once();
 
   const result = await resultOf('evil');
-  expect(result.outcome).toBe('failed');
-  expect(result.run?.isolated).toBe(isRoot);
-  if (isRoot) {
-    expect(result.exit_code).toBe(9);
-    expect(await output(result, 'stdout')).not.toContain('another-value');
-    expect(result.output?.stderr.complete).toBe(true);
-  }
+  const stdout = await output(result, 'stdout');
+  expect({
+    outcome: result.outcome,
+    isolated: result.run?.isolated,
+    // Without another user the command could do what the runner can: that is why the result says so.
+    exit_code: isRoot ? result.exit_code : 9,
+    read: isRoot && stdout.includes('another-value'),
+    complete: isRoot ? result.output?.stderr.complete : true,
+  }).toEqual({ outcome: 'failed', isolated: isRoot, exit_code: 9, read: false, complete: true });
 });

@@ -215,7 +215,7 @@ describe('edge-dispatcher rerun', () => {
       'vault/actions/none.toml': BODY,
       'vault/actions/n.toml': 'id = ',
     });
-    writeFiles(root, { 'vault/actions/u.toml': Buffer.from([0x69, 0x64, 0xff]) });
+    writeFiles(root, { 'vault/actions/Upper.toml': BODY, 'vault/actions/u.toml': Buffer.from([0x69, 0x64, 0xff]) });
     symlinkSync('b.toml', path.join(root, 'vault/actions/link.toml'));
     const before = readdirSync(path.join(root, 'vault'), { recursive: true });
     for (const [id, code] of [
@@ -225,6 +225,7 @@ describe('edge-dispatcher rerun', () => {
       ['none', 'ERR_ACTION_ID'],
       ['n', 'ERR_ACTION_ID'],
       ['u', 'ERR_FILE_ENCODING'],
+      ['Upper', 'ERR_FILE_NAME'],
     ] as const) {
       expect(await rerun(id)).toMatchObject({ code: 2, answer: null, stderr: expect.stringContaining(code) });
     }

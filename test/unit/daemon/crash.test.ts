@@ -67,8 +67,8 @@ describe('a dispatcher that is killed anywhere', () => {
     expect(points).toBeGreaterThan(80);
   });
 
-  it('keeps exit code, output and artifacts of a run that ended meanwhile (R8, E1)', async () => {
-    await everywhere({ behaviour: { exitCode: 3, stdout: 'out', stderr: 'err' } }, (bench) => {
+  it('keeps exit code, output and artifacts, and credits no replaced allocation (R5, R8, E1, E4)', async () => {
+    await everywhere({ behaviour: { exitCode: 3, stdout: 'out', stderr: 'err', copies: 3 } }, (bench) => {
       expect(bench.engine.executions).toHaveLength(1);
       expect(bench.result('a')).toMatchObject({
         outcome: 'failed',
@@ -89,10 +89,6 @@ describe('a dispatcher that is killed anywhere', () => {
       // The claim is at most seconds old: placement + timeout + 2 minutes from it.
       expect(Date.parse(tombstone?.held_until ?? '')).toBeGreaterThan(bench.clock.now().getTime() + 60 * 60_000);
     });
-  });
-
-  it('leaves replaced allocations without an execution (R5, E4)', async () => {
-    await everywhere({ behaviour: { copies: 3 } }, (bench) => expect(bench.engine.executions).toHaveLength(1));
   });
 
   it('records a cancelled run as cancelled and starts nothing again (R9)', async () => {

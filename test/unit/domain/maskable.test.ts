@@ -88,6 +88,7 @@ describe('textsOf', () => {
     expect(texts).toContain('first-line-1\nshort\n  indented-2\n--------\nlocalhost');
     expect(texts).toContain('first-line-1\r\nshort\r\n  indented-2\r\n--------\r\nlocalhost');
     expect(texts).toContain('first-line-1 short indented-2 -------- localhost');
+    expect(textsOf(' \n first-1\nsecond-2 \n')).toContain('first-1\nsecond-2');
     for (const harmless of ['short', '--------', 'localhost']) expect(texts).not.toContain(harmless);
   });
 

@@ -31,6 +31,7 @@ const ENCODERS: Readonly<Record<string, Encoder>> = {
   'base64 wrapped at 20, indented': (text) => wrap(bytesOf(text).toString('base64'), 20, '\n    '),
   'base64 wrapped in JSON': (text) => json(wrap(bytesOf(text).toString('base64'), 20, '\r\n')).replaceAll('/', '\\/'),
   'base64 in a URL': (text) => encodeURIComponent(bytesOf(text).toString('base64')),
+  'URL in base64': (text) => bytesOf(encodeURIComponent(text)).toString('base64'),
   encodeURIComponent: (text) => encodeURIComponent(text),
   'percent, lower case': (text) => encodeURIComponent(text).replace(/%../g, (code) => code.toLowerCase()),
   'percent, form style': (text) => new URLSearchParams([['', text]]).toString().slice(1),
@@ -179,9 +180,9 @@ describe('one secret', () => {
 
   test('R12: a line break is judged by the whole line before it, wherever the bytes are kept', () => {
     const form = wrap(bytesOf(`${'q'.repeat(56)}${HARD}`).toString('base64'), 76);
-    for (let before = 131_072 - 80; before < 131_072; before += 1) {
-      expect(scrubText(HARD, `${'.'.repeat(before)}${form}`, [before])).toContain(MASK);
-    }
+    // A window holds 131,072 bytes: the break comes first in a new one, one character of the secret's before it.
+    const before = 131_072 - 100;
+    expect(scrubText(HARD, `${'.'.repeat(before)}${form}`, [before + 76])).toContain(MASK);
   });
 
   test.each([

@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import { TransientError } from '../../../src/errors.ts';
+import type { World } from '../../../src/story/world.ts';
+import { action, StoryBench } from '../../fakes/story-bench.ts';
+
+const ids = (world: World) => [...world.candidates.keys()];
+const path = (id: string) => `vault/actions/${id}.toml`;
+
+function setUp() {
+  const bench = new StoryBench();
+  bench.addAction('a');
+  return { bench, ...bench.process() };
+}
+
+describe('a look at the world', () => {
+  it('asks the journal before the branch, because a result lands before its tombstone (R11)', async () => {
+    const { watcher, gate } = setUp();
+    await watcher.look();
+    expect(gate.calls.slice(0, 2)).toEqual(['journal.refresh', 'opsRepo.refresh']);
+  });
+
+  it('is the very same world, for two requests, while nothing has changed (R17)', async () => {
+    const { watcher, gate } = setUp();
+    const first = await watcher.look();
+    gate.calls.length = 0;
+    expect(await watcher.look()).toBe(first);
+    expect(gate.calls).toEqual(['journal.refresh', 'opsRepo.refresh']);
+  });
+
+  it('is another one when branch, journal or history changes', async () => {
+    const { bench, watcher } = setUp();
+    const worlds = [await watcher.look()];
+    bench.addAction('b');
+    worlds.push(await watcher.look());
+    bench.journal.change(() => undefined);
+    worlds.push(await watcher.look());
+    bench.repo.descends = false;
+    worlds.push(await watcher.look());
+    expect(new Set(worlds).size).toBe(4);
+    expect(worlds[3]?.tips.descends).toBe(false);
+  });
+
+  it('costs what changed: neither a full listing nor the history is read again', async () => {
+    const { bench, watcher, gate } = setUp();
+    await watcher.look();
+    gate.calls.length = 0;
+    bench.addAction('b');
+    expect(ids(await watcher.look())).toEqual(['a', 'b']);
+    expect(gate.calls).not.toContain('opsRepo.list');
+    expect(gate.calls.filter((call) => call === 'opsRepo.lastChanged')).toHaveLength(1);
+  });
+
+  it('knows the commit that set the present bytes of each action', async () => {
+    const { bench, watcher } = setUp();
+    const first = (await watcher.look()).candidates.get('a' as never)?.commit;
+    bench.clock.advance(1000);
+    const second = bench.repo.commitFiles({ [path('a')]: action('a', { context: 'other bytes' }) });
+    expect((await watcher.look()).candidates.get('a' as never)).toMatchObject({
+      commit: second,
+      committedAt: '2026-03-31T12:00:01.000Z',
+    });
+    expect(first).not.toBe(second);
+  });
+
+  it('takes bytes that went away and came back for a new change (R22)', async () => {
+    const { bench, watcher } = setUp();
+    await watcher.look();
+    bench.repo.commitFiles({ [path('a')]: null });
+    const back = bench.repo.commitFiles({ [path('a')]: action('a') });
+    expect((await watcher.look()).candidates.get('a' as never)?.commit).toBe(back);
+  });
+
+  it('has one candidate an id, the file that was committed first, and names the others', async () => {
+    const { bench, watcher } = setUp();
+    bench.clock.advance(1000);
+    bench.repo.commitFiles({ 'vault/actions/2026/a.toml': action('a') });
+    const candidate = (await watcher.look()).candidates.get('a' as never);
+    expect([candidate?.file.path, candidate?.duplicates]).toEqual([path('a'), ['vault/actions/2026/a.toml']]);
+  });
+
+  it('chooses the same of two files of one commit, whichever it saw first', async () => {
+    const both = { 'vault/actions/x/c.toml': action('c'), 'vault/actions/c.toml': action('c') };
+    const { bench, watcher } = setUp();
+    await watcher.look();
+    bench.repo.commitFiles(both);
+    const late = await bench.process().watcher.look();
+    for (const world of [await watcher.look(), late]) {
+      expect(world.candidates.get('c' as never)?.file.path).toBe('vault/actions/c.toml');
+    }
+  });
+
+  it('remembers every result that ever was, though it was deleted (R4)', async () => {
+    const { bench, watcher } = setUp();
+    const result = 'vault/actions/a.result.json';
+    bench.repo.commitFiles({ [result]: '{}' });
+    expect(ids(await watcher.look())).toEqual([]);
+    bench.repo.commitFiles({ [result]: null });
+    const [known, fresh] = [await watcher.look(), await bench.process().watcher.look()];
+    for (const world of [known, fresh]) {
+      expect([ids(world), world.everRecorded('a'), world.everRecorded('b')]).toEqual([['a'], true, false]);
+    }
+  });
+
+  it('sees the wish of the branch to pause', async () => {
+    const { bench, watcher } = setUp();
+    expect((await watcher.look()).pausedByBranch).toBe(false);
+    bench.repo.commitFiles({ 'vault/PAUSE': '' });
+    expect((await watcher.look()).pausedByBranch).toBe(true);
+  });
+
+  it.each(['changes', 'everAdded', 'isAncestor', 'firstParentChanges', 'lastChanged', 'entryAt', 'list'])(
+    'leaves the last world as it was when %s fails, and is right at the next look (E2)',
+    async (call) => {
+      const { bench, watcher, gate } = setUp();
+      if (call !== 'list') await watcher.look();
+      bench.addAction('b');
+      gate.fail(`opsRepo.${call}`, () => new TransientError('ERR_CACHE_DAMAGED', 'gone'));
+      await expect(watcher.look()).rejects.toThrow('gone');
+      bench.repo.commitFiles({ [path('b')]: null, [path('c')]: action('c') });
+      expect(ids(await watcher.look())).toEqual(['a', 'c']);
+    },
+  );
+});
