@@ -2,7 +2,6 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { openStateDir } from '../adapters/state-dir.ts';
 import { createDaemon, type OnceReport } from '../daemon/daemon.ts';
-import { startHealth } from '../daemon/http/health.ts';
 import { createLog } from '../log.ts';
 import { wire } from '../wiring.ts';
 import type { CliCommand } from './command.ts';
@@ -37,6 +36,8 @@ async function run(io: Io, options: GlobalOptions & { once?: boolean }): Promise
       for (const check of await wired.parts.access.check(io.signal)) report(log, check);
       const daemon = createDaemon(wired);
       if (options.once === true) return printReport(io, options, await daemon.once(io.signal));
+      // Only the daemon listens; every other command starts faster without the HTTP library.
+      const { startHealth } = await import('../daemon/http/health.ts');
       const health = await startHealth(config.http.listen, () => daemon.unready(), log);
       log.info('watching', {
         ops_repo: path.basename(config.ops_repo.url),

@@ -101,7 +101,7 @@ const SLICE = 1 << 16;
  */
 class Scrubber implements StreamRedactor {
   readonly #plan: Plan;
-  readonly #window: forms.Window = { bytes: new Uint8Array(2 * SLICE), end: 0, final: false };
+  readonly #window: forms.Window = { bytes: new Uint8Array(0), end: 0, final: false };
   /** Position of the window's first byte; the others are positions as well. */
   #base = 0;
   #scanned = 0;
@@ -142,7 +142,7 @@ class Scrubber implements StreamRedactor {
     const { bytes, end } = this.#window;
     if (end + chunk.length > bytes.length) {
       const from = Math.max(0, Math.min(this.#settled - this.#base, end - LOOK_BACK));
-      this.#window.bytes = new Uint8Array(2 * SLICE + end - from);
+      this.#window.bytes = new Uint8Array(2 * (end - from + chunk.length));
       this.#window.bytes.set(bytes.subarray(from, end));
       this.#window.end = end - from;
       this.#base += from;

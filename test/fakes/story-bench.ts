@@ -186,10 +186,18 @@ const SETTINGS: StorySettings = {
 
 const POLICY = '[tiers]\ntidy = "low"\n';
 
-const toml = (fields: Readonly<Record<string, unknown>>) =>
-  Object.entries(fields)
-    .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
+/** Texts, numbers and lists are written as in JSON. */
+function toml(fields: Readonly<Record<string, unknown>>): string {
+  return Object.entries(fields)
+    .map(([key, value]) => `${key} = ${tomlValue(value)}\n`)
     .join('');
+}
+
+function tomlValue(value: unknown): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return JSON.stringify(value);
+  const inner = Object.entries(value).map(([key, each]) => `${key} = ${tomlValue(each)}`);
+  return `{ ${inner.join(', ')} }`;
+}
 
 export function action(id: string, fields: Readonly<Record<string, unknown>> = {}): string {
   return toml({ id, formula: 'tidy', context: 'it is time', secrets: [], ...fields });
