@@ -17,16 +17,7 @@
  * - `usage`: the command line or the configuration is wrong; the program ends with 2 (1 from `validate`).
  * - `bug`: logged with its stack; the action stays pending.
  */
-type CodeClass =
-  | 'invalid'
-  | 'refused'
-  | 'waiting'
-  | 'transient'
-  | 'stalled'
-  | 'run'
-  | 'warning'
-  | 'usage'
-  | 'bug';
+type CodeClass = 'invalid' | 'refused' | 'waiting' | 'transient' | 'stalled' | 'run' | 'warning' | 'usage' | 'bug';
 
 interface CodeEntry {
   readonly class: CodeClass;

@@ -23,13 +23,17 @@ export function createFileControl(stateDir: string, now: () => Date): Control {
       await writeDurably(pauseFile, JSON.stringify({ by, at: now().toISOString() }));
     },
     resume: () => rm(pauseFile, { force: true }),
-    stopRequest: (id): Promise<StopRequest | null> => readJson(stopFile(id), stopSchema),
+    // Ids come from the journal too, where anybody may have written them: what is none names no file.
+    stopRequest: async (id): Promise<StopRequest | null> =>
+      isActionId(id) ? readJson(stopFile(id), stopSchema) : null,
     async requestStop(id, request) {
       if (!isActionId(id)) throw new Error('not an action id');
       await mkdirDurably(dir);
       await writeDurably(stopFile(id), JSON.stringify(request));
     },
-    clearStop: (id) => rm(stopFile(id), { force: true }),
+    async clearStop(id) {
+      if (isActionId(id)) await rm(stopFile(id), { force: true });
+    },
     onChange(callback, signal) {
       void (async () => {
         await mkdir(dir, { recursive: true, mode: 0o700 });

@@ -39,7 +39,13 @@ export function createFileRecords(dir: string): Records {
       const records = await Promise.all(tokens.map((token) => load(token).catch(() => null)));
       return records.filter((record) => record !== null);
     },
-    remove: (token) => rm(fileOf(token), { force: true }),
+    async remove(token) {
+      try {
+        await rm(fileOf(token), { force: true });
+      } catch (error) {
+        throw unavailable('remove', error);
+      }
+    },
   };
 }
 

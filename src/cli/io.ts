@@ -44,7 +44,7 @@ export const quoted = printable;
 
 /** `path:line:column: severity CODE message`, then the hint. */
 export function problemLine(io: Io, problem: Problem): string {
-  const place = [problem.path, problem.line, problem.column].filter((part) => part !== undefined).join(':');
+  const place = [quoted(problem.path), problem.line, problem.column].filter((part) => part !== undefined).join(':');
   const colour = problem.severity === 'error' ? 'red' : 'yellow';
   const head = `${place}: ${paint(io, colour, problem.severity)} ${problem.code} ${quoted(problem.message)}`;
   return problem.hint === undefined ? head : `${head}\n    ${paint(io, 'dim', quoted(problem.hint))}`;

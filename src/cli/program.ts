@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EdgeError, toError } from '../errors.ts';
 import { commands } from './commands.ts';
-import { EXIT, type ExitCode, type GlobalOptions, type Io, problemLine, quoted } from './io.ts';
+import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, problemLine, quoted } from './io.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -41,13 +41,15 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<ExitC
     await program.parseAsync([...argv], { from: 'user' });
     return code;
   } catch (error) {
-    return explain(error, io);
+    return explain(error, io, argv.includes('--json'));
   }
 }
 
-function explain(thrown: unknown, io: Io): ExitCode {
+function explain(thrown: unknown, io: Io, asJson: boolean): ExitCode {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (thrown instanceof EdgeError) {
+    const { code, message, hint, problems } = thrown;
+    if (asJson) printJson(io, { error: { code, message, hint, problems } });
     io.stderr.write(`${thrown.code}: ${quoted(thrown.message)}\n`);
     for (const problem of thrown.problems) io.stderr.write(`${problemLine({ ...io, stdout: io.stderr }, problem)}\n`);
     if (thrown.problems.length === 0) io.stderr.write(`    ${quoted(thrown.hint)}\n`);

@@ -1,5 +1,5 @@
-import type { Reason } from '../domain/run.ts';
 import type { Result } from '../domain/result.ts';
+import type { Reason } from '../domain/run.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Step } from '../story/context.ts';
@@ -32,7 +32,11 @@ export function createBoard(tools: {
   return {
     tell(id, state, reason) {
       const before = lines.get(id);
-      if (before?.state === state && before.reason?.code === reason?.code && before.reason?.message === reason?.message) {
+      if (
+        before?.state === state &&
+        before.reason?.code === reason?.code &&
+        before.reason?.message === reason?.message
+      ) {
         return;
       }
       lines.set(id, { id, state, reason, since: tools.clock.now().toISOString() });

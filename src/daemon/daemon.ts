@@ -1,5 +1,5 @@
-import type { Reason } from '../domain/run.ts';
 import type { Result } from '../domain/result.ts';
+import type { Reason } from '../domain/run.ts';
 import { StalledError, TransientError } from '../errors.ts';
 import type { Step, StoryContext } from '../story/context.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
@@ -150,11 +150,7 @@ class StoryDaemon implements Daemon {
 
 const NOT_YET = reason('ERR_GIT_UNAVAILABLE', 'the first look at the ops repo is under way');
 
-function report(
-  results: readonly Result[],
-  waiting: ReadonlyMap<string, Reason>,
-  outage: Reason | null,
-): OnceReport {
+function report(results: readonly Result[], waiting: ReadonlyMap<string, Reason>, outage: Reason | null): OnceReport {
   const away = [...waiting.values()].filter(({ code }) => code.endsWith('_UNAVAILABLE'));
   return {
     results: results.map(({ id, outcome, exit_code }) => ({ id, outcome, exit_code })),

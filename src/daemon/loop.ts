@@ -1,6 +1,6 @@
 import { backoffMs } from '../domain/backoff.ts';
 import type { Reason } from '../domain/run.ts';
-import { StalledError, toError, TransientError } from '../errors.ts';
+import { StalledError, TransientError, toError } from '../errors.ts';
 import type { StoryContext } from '../story/context.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
 import type { Ready } from '../story/run-action.ts';
@@ -216,11 +216,20 @@ function reportOddities(world: World, context: StoryContext): void {
   }
   for (const candidate of world.candidates.values()) {
     for (const path of candidate.duplicates) {
-      context.log.warn('a second action with this id is ignored', { code: 'ERR_ACTION_DUPLICATE', id: candidate.id, path });
+      context.log.warn('a second action with this id is ignored', {
+        code: 'ERR_ACTION_DUPLICATE',
+        id: candidate.id,
+        path,
+      });
     }
   }
   for (const edit of world.inForce.pending) {
-    context.log.warn('a gated file is not in force', { code: edit.reason.code, path: edit.path, reason: edit.reason.message });
+    context.log.warn('a gated file is not in force', {
+      code: edit.reason.code,
+      path: edit.path,
+      reason: edit.reason.message,
+    });
   }
-  for (const { path, message } of world.journal.damaged) context.log.warn('damaged journal file', { path, reason: message });
+  for (const { path, message } of world.journal.damaged)
+    context.log.warn('damaged journal file', { path, reason: message });
 }

@@ -1,7 +1,7 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
-import type { JournalEntry } from '../domain/journal.ts';
 import { sha256 } from '../domain/ids.ts';
-import { StalledError, toError, TransientError } from '../errors.ts';
+import type { JournalEntry } from '../domain/journal.ts';
+import { StalledError, TransientError, toError } from '../errors.ts';
 import type { StoryContext } from '../story/context.ts';
 import { forgetRun } from '../story/follow-run.ts';
 import type { World } from '../story/world.ts';

@@ -3,18 +3,17 @@ import { backoffMs } from '../domain/backoff.ts';
 import type { Reason } from '../domain/run.ts';
 import { toError } from '../errors.ts';
 import type { Ending, Step, StoryContext } from '../story/context.ts';
-import { isWaiting } from '../story/waiting.ts';
-import { ShuttingDown } from '../story/persist.ts';
-import { reason } from '../story/reasons.ts';
 import { buryRecorded, recordEnded } from '../story/end-attempt.ts';
 import type { Ended } from '../story/no-or-not-yet.ts';
+import { ShuttingDown } from '../story/persist.ts';
+import { reason } from '../story/reasons.ts';
 import { finishAttempt, type Ready, startAttempt } from '../story/run-action.ts';
+import { isWaiting } from '../story/waiting.ts';
 import type { Board } from './board.ts';
 
 /** What takes long, one task an action; the loop starts them and never waits for one. */
 export interface Tasks {
   has(id: string): boolean;
-  size(): number;
   /** What the tasks hold of slots and groups. */
   holders(): ReadonlyMap<string, { readonly group: string | null; readonly live: boolean }>;
   record(ended: Ended): void;
@@ -76,10 +75,6 @@ class StoryTasks implements Tasks {
     return this.#tasks.has(id);
   }
 
-  size(): number {
-    return this.#tasks.size;
-  }
-
   holders() {
     return this.#tasks;
   }
@@ -108,7 +103,7 @@ class StoryTasks implements Tasks {
   bury(record: AttemptRecord): void {
     const { context, signal } = this.#deps;
     const { id, group } = record.entry;
-    this.#run(id, { group, live: false }, async () => {
+    this.#run(id, { group, live: true }, async () => {
       await buryRecorded(record, { context, signal });
       return RECORDED;
     });

@@ -1,9 +1,9 @@
-import { RefusedError } from '../errors.ts';
-import { combine, approvedAt } from '../domain/verdict.ts';
 import type { ApprovalEvidence, RuleVerdict } from '../domain/verdict.ts';
+import { approvedAt, combine } from '../domain/verdict.ts';
+import { RefusedError } from '../errors.ts';
 import type { StoryContext } from './context.ts';
 import type { ReadAction } from './read-action.ts';
-import { waiting, type Waiting } from './waiting.ts';
+import { type Waiting, waiting } from './waiting.ts';
 import type { World } from './world.ts';
 
 /** Exactly this blob may run: who said so, and since when. */

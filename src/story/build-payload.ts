@@ -1,6 +1,6 @@
-import { InvalidError } from '../errors.ts';
 import type { ActionId, AttemptToken } from '../domain/ids.ts';
 import { type AccessFragment, encodePayload, PAYLOAD_MAX_BYTES } from '../domain/payload.ts';
+import { InvalidError } from '../errors.ts';
 import type { StoryContext } from './context.ts';
 import type { ReadAction } from './read-action.ts';
 
@@ -63,4 +63,3 @@ export function sizedFragment(read: ReadAction, context: StoryContext): AccessFr
     secrets,
   };
 }
-

@@ -92,7 +92,10 @@ class TreeCatalogue implements Catalogue {
   #add(entry: TreeEntry): void {
     const name = nameOf(entry.path);
     if (name.endsWith(RESULT)) {
-      this.#results.set(resultId(name), (this.#results.get(resultId(name)) ?? new Map<string, TreeEntry>()).set(entry.path, entry));
+      this.#results.set(
+        resultId(name),
+        (this.#results.get(resultId(name)) ?? new Map<string, TreeEntry>()).set(entry.path, entry),
+      );
       this.#settle(resultId(name));
     } else if (isActionName(name)) this.#addAction(name.slice(0, -ACTION.length), entry);
   }

@@ -2,7 +2,7 @@ import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { type AttemptToken, isAttemptToken } from '../domain/ids.ts';
 import type { ClaimAnswer } from '../ports/journal.ts';
 import type { StoryContext } from './context.ts';
-import { waiting, type Waiting } from './waiting.ts';
+import { type Waiting, waiting } from './waiting.ts';
 
 /**
  * Step 4: am I the one who runs attempt n? Answers the record marked as claimed, or why not; then its grant is revoked.

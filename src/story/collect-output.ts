@@ -1,7 +1,7 @@
-import { LOG_EXCERPT_BYTES, type Result } from '../domain/result.ts';
 import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { LOG_EXCERPT_BYTES, type Result } from '../domain/result.ts';
 import type { Run } from '../domain/run.ts';
-import { splitTrailer, type Trailer, TRAILER_MAX_BYTES } from '../domain/trailer.ts';
+import { splitTrailer, TRAILER_MAX_BYTES, type Trailer } from '../domain/trailer.ts';
 import type { LogStream } from '../ports/engine.ts';
 import type { StoryContext } from './context.ts';
 
@@ -19,7 +19,8 @@ export interface Collected {
  */
 export async function collectOutput(run: Run, record: AttemptRecord, context: StoryContext): Promise<Collected> {
   const prefix = `${record.entry.id}/${record.entry.attempt}`;
-  const keep = (stream: LogStream, bytes: AsyncIterable<Uint8Array>) => context.store.put(`${prefix}/${stream}.log`, bytes);
+  const keep = (stream: LogStream, bytes: AsyncIterable<Uint8Array>) =>
+    context.store.put(`${prefix}/${stream}.log`, bytes);
   const tails = { stdout: new Tail(LOG_EXCERPT_BYTES), stderr: new Tail(LOG_EXCERPT_BYTES) };
   const stdout = await keep('stdout', tails.stdout.of(context.engine.logs(run, 'stdout', 0)));
   const { length, trailer } = await findTrailer(run, record, context);

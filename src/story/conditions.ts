@@ -1,9 +1,9 @@
-import { parseAction } from '../domain/action.ts';
 import type { Action } from '../domain/action.ts';
+import { parseAction } from '../domain/action.ts';
 import { resultSchema } from '../domain/result.ts';
 import { RefusedError } from '../errors.ts';
 import type { OpsRepo } from '../ports/ops-repo.ts';
-import { waiting, type Waiting } from './waiting.ts';
+import { type Waiting, waiting } from './waiting.ts';
 import type { Candidate, World } from './world.ts';
 
 /**

@@ -1,5 +1,5 @@
-import type { Reason } from '../domain/run.ts';
 import type { Result } from '../domain/result.ts';
+import type { Reason } from '../domain/run.ts';
 import type { Tier } from '../domain/tier.ts';
 import type { Requirement } from '../domain/verdict.ts';
 import type { Access } from '../ports/access.ts';
@@ -53,7 +53,15 @@ export interface StorySettings {
 
 /** Where an action is, for status page, log and console. */
 export interface Step {
-  readonly state: 'judging' | 'granting' | 'claiming' | 'dispatching' | 'running' | 'revoking' | 'collecting' | 'recording';
+  readonly state:
+    | 'judging'
+    | 'granting'
+    | 'claiming'
+    | 'dispatching'
+    | 'running'
+    | 'revoking'
+    | 'collecting'
+    | 'recording';
   /** Why it does not go on at this moment; null: it does. */
   readonly reason: Reason | null;
   /** Its run is over for us, but something of it may live: it keeps its slot (`lost`, `unknown`). */

@@ -25,7 +25,10 @@ export async function dispatchRun(record: AttemptRecord, context: StoryContext):
   if (record.unstarted) return { kind: 'unstarted' };
   const request = requestOf(record);
   if (request === null) {
-    return { kind: 'unknown', message: 'the engine knows no run of this attempt, and its request was already answered' };
+    return {
+      kind: 'unknown',
+      message: 'the engine knows no run of this attempt, and its request was already answered',
+    };
   }
   if (context.clock.now() >= new Date(record.grant.expires_at)) return proveUnstarted(record, context);
   const dispatched = { ...record, dispatched_at: record.dispatched_at ?? context.clock.now().toISOString() };

@@ -7,10 +7,10 @@ import { collectOutput } from './collect-output.ts';
 import { type EndedAttempt, resultOfAttempt, resultWithoutRun } from './compose-result.ts';
 import type { Ending, Step, StoryContext } from './context.ts';
 import { type Followed, forgetRun } from './follow-run.ts';
+import type { Ended } from './no-or-not-yet.ts';
 import { outcomeOf } from './outcome.ts';
 import { persist, ShuttingDown } from './persist.ts';
 import { publishResult, readResult } from './record-result.ts';
-import type { Ended } from './no-or-not-yet.ts';
 
 /** What every step after the claim needs; `signal` is our own shutdown. */
 export interface Way {
@@ -21,11 +21,7 @@ export interface Way {
 }
 
 /** Steps 7 and 8: its access is gone, its output is kept. */
-export async function settleRun(
-  run: Run,
-  followed: Followed,
-  way: Way,
-): Promise<EndedAttempt> {
+export async function settleRun(run: Run, followed: Followed, way: Way): Promise<EndedAttempt> {
   const { context } = way;
   const { end } = followed;
   const { id } = followed.record.entry;
@@ -55,11 +51,7 @@ async function revokeAccess(record: AttemptRecord, way: Way): Promise<AttemptRec
   return lasting(record.entry.id, 'revoking', revoke, way);
 }
 
-export async function endWithoutRun(
-  claimed: AttemptRecord,
-  end: EndedAttempt['end'],
-  way: Way,
-): Promise<Ending> {
+export async function endWithoutRun(claimed: AttemptRecord, end: EndedAttempt['end'], way: Way): Promise<Ending> {
   const record = await revokeAccess(claimed, way);
   const ended = { record, run: null, isolated: false, collected: null, end, startedAt: null, finishedAt: null };
   return recordAttempt(ended, way);
@@ -92,11 +84,7 @@ export async function buryRecorded(record: AttemptRecord, way: Way): Promise<voi
 }
 
 /** Entry → tombstone, and nothing is left of it on this host. `held`: it keeps its slot until its deadline. */
-export async function buryAttempt(
-  record: AttemptRecord,
-  held: boolean,
-  way: Way,
-): Promise<void> {
+export async function buryAttempt(record: AttemptRecord, held: boolean, way: Way): Promise<void> {
   const { entry } = record;
   const { context } = way;
   const until = journalDeadline(entry, context.settings.placementSeconds).toISOString();

@@ -1,10 +1,10 @@
-import { toError } from '../errors.ts';
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { journalDeadline } from '../domain/journal.ts';
 import type { Reason, Run, RunEnd, StopRequest } from '../domain/run.ts';
+import { toError } from '../errors.ts';
+import { tokenOf } from './claim-attempt.ts';
 import type { StoryContext } from './context.ts';
 import { persist, ShuttingDown } from './persist.ts';
-import { tokenOf } from './claim-attempt.ts';
 import { reason } from './reasons.ts';
 
 export interface Followed {
@@ -42,7 +42,12 @@ export async function followRun(
     throw new ShuttingDown();
   };
   try {
-    const end = await persist(watchToEnd, (why) => context.tell(id, { state: 'running', reason: why }), context, signal);
+    const end = await persist(
+      watchToEnd,
+      (why) => context.tell(id, { state: 'running', reason: why }),
+      context,
+      signal,
+    );
     return { end, stop: stopper.asked(), record: noted };
   } finally {
     await stopper.end();
@@ -77,7 +82,8 @@ function watchForStop(run: Run, record: AttemptRecord, context: StoryContext, ou
     const tellWait = (why: Reason | null) => context.tell(record.entry.id, { state: 'running', reason: why });
     await persist(() => context.engine.cancel(run, wish, signal), tellWait, context, signal);
   })().catch((error: unknown) => {
-    if (!(error instanceof ShuttingDown)) context.log.error('could not ask the run to stop', { id: record.entry.id, err: toError(error) });
+    if (!(error instanceof ShuttingDown))
+      context.log.error('could not ask the run to stop', { id: record.entry.id, err: toError(error) });
   });
   return {
     asked: () => asked,

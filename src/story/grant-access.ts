@@ -1,6 +1,6 @@
-import { RefusedError, StalledError } from '../errors.ts';
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { attemptToken, sha256 } from '../domain/ids.ts';
+import { RefusedError, StalledError } from '../errors.ts';
 import type { Grant } from '../ports/access.ts';
 import type { Approval } from './approve-action.ts';
 import { type AttemptName, buildPayload, sizedFragment } from './build-payload.ts';
@@ -70,7 +70,11 @@ export async function grantAccess(
 function nameAttempt(read: ReadAction, earlier: Earlier, context: StoryContext): AttemptName {
   const number = earlier.number + 1;
   const { id, file } = read.candidate;
-  return { id, number, token: attemptToken({ repo: context.world().tips.root, id, blob: file.entry.oid, attempt: number }) };
+  return {
+    id,
+    number,
+    token: attemptToken({ repo: context.world().tips.root, id, blob: file.entry.oid, attempt: number }),
+  };
 }
 
 /** Minted by this very start, never sent, and with time enough to be placed. */

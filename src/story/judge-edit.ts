@@ -14,9 +14,7 @@ export interface PolicyInForce {
 /** An edit that leaves a file there. */
 export type FileEdit = Edit & { readonly entry: NonNullable<Edit['entry']> };
 
-type Decision<T> =
-  | { readonly kind: 'effective'; readonly value: T }
-  | { readonly kind: 'open'; readonly reason: Told };
+type Decision<T> = { readonly kind: 'effective'; readonly value: T } | { readonly kind: 'open'; readonly reason: Told };
 
 export interface EditJudge {
   /** Whether this very edit takes effect, judged by the policy before it. Approved once stays approved by that policy. */

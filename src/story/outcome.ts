@@ -1,6 +1,6 @@
-import type { Code } from '../errors.ts';
 import type { Outcome, Reason, RunEnd, StopRequest } from '../domain/run.ts';
 import type { RunnerReason, Trailer } from '../domain/trailer.ts';
+import type { Code } from '../errors.ts';
 import { reason } from './reasons.ts';
 
 export interface OutcomeOf {
@@ -67,7 +67,8 @@ function stopped(stop: StopRequest): OutcomeOf {
 function ownEnd(exitCode: number, exit: { signal: string | null; oom: boolean }, trailer: Trailer | null): Reason {
   if (exit.oom) return reason('ERR_OOM', 'the command was killed because it wanted more memory than there was');
   if (exit.signal !== null) return reason('ERR_COMMAND_SIGNALLED', `the command was ended by ${exit.signal}`);
-  if (trailer === null) return reason('ERR_RUNNER', `the run ended with ${exitCode} and without the runner's last words`);
+  if (trailer === null)
+    return reason('ERR_RUNNER', `the run ended with ${exitCode} and without the runner's last words`);
   return reason('ERR_COMMAND_FAILED', `the command ended with ${exitCode}`);
 }
 

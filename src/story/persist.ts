@@ -1,6 +1,6 @@
-import { StalledError, TransientError } from '../errors.ts';
-import type { Reason } from '../domain/run.ts';
 import { backoffMs } from '../domain/backoff.ts';
+import type { Reason } from '../domain/run.ts';
+import { StalledError, TransientError } from '../errors.ts';
 import type { StoryContext } from './context.ts';
 import { reasonOf } from './reasons.ts';
 

@@ -1,4 +1,3 @@
-import { InvalidError, type Problem, RefusedError } from '../errors.ts';
 import type { Action } from '../domain/action.ts';
 import { parseAction } from '../domain/action.ts';
 import { checkAgainstFormula, effectiveTimeoutSeconds } from '../domain/action-check.ts';
@@ -8,9 +7,10 @@ import { type Oid, sha256 } from '../domain/ids.ts';
 import { checkInputs } from '../domain/inputs.ts';
 import { tierOf } from '../domain/policy.ts';
 import { highestTier, type Tier } from '../domain/tier.ts';
+import { InvalidError, type Problem, RefusedError } from '../errors.ts';
 import type { OpsRepo } from '../ports/ops-repo.ts';
 import { dependencyCycles } from './conditions.ts';
-import { waiting, type Waiting } from './waiting.ts';
+import { type Waiting, waiting } from './waiting.ts';
 import type { Candidate, World } from './world.ts';
 
 /** Bytes that are a valid action, with the formula in force that it names. */

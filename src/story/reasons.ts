@@ -1,5 +1,5 @@
-import { type Code, CODES, type EdgeError } from '../errors.ts';
 import type { Reason } from '../domain/run.ts';
+import { CODES, type Code, type EdgeError } from '../errors.ts';
 
 /** A reason with the hint of its code. */
 export function reason(code: Code, message: string, by: string | null = null, hint: string = CODES[code].hint): Reason {

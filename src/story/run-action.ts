@@ -78,10 +78,7 @@ async function pastOf(candidate: Candidate, context: StoryContext): Promise<Wait
  * Steps 3 and 4. Answers the claimed record; or why the action goes back to waiting; or the no that came up. When it
  * throws after the grant, the note on this host is found again by the next try.
  */
-export async function startAttempt(
-  ready: Ready,
-  context: StoryContext,
-): Promise<AttemptRecord | Waiting | Ended> {
+export async function startAttempt(ready: Ready, context: StoryContext): Promise<AttemptRecord | Waiting | Ended> {
   const { candidate } = ready.read;
   try {
     context.tell(candidate.id, { state: 'granting', reason: null });

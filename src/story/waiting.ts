@@ -1,5 +1,5 @@
-import type { Code } from '../errors.ts';
 import type { Reason } from '../domain/run.ts';
+import type { Code } from '../errors.ts';
 import { reason } from './reasons.ts';
 
 /** Still pending, because. Not an error: the next look asks again. */

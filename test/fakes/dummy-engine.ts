@@ -128,32 +128,37 @@ export class DummyEngine implements Engine {
   }
 
   async #live(live: Live): Promise<void> {
-    const { behaviour, stopped } = live;
-    await this.#clock.sleep(behaviour.queuedMs ?? 0, stopped.signal);
-    if (stopped.signal.aborted)
-      return this.#end(live, { kind: 'not-started', message: 'stopped before it was placed' });
-    if (behaviour.never === true)
-      return this.#end(live, { kind: 'not-started', message: 'no node has the volume ssh' });
+    const { queuedMs = 0, never = false } = live.behaviour;
+    await this.#clock.sleep(queuedMs, live.stopped.signal);
+    if (live.stopped.signal.aborted) this.#end(live, { kind: 'not-started', message: 'stopped before it was placed' });
+    else if (never) this.#end(live, { kind: 'not-started', message: 'no node has the volume ssh' });
+    else await this.#placed(live);
+  }
+
+  async #placed(live: Live): Promise<void> {
     const started = this.#clock.now().toISOString();
     tell(live, { state: 'running', startedAt: started });
-    if (this.#access.redeem(live.payload.access.wrapping_token) !== 'consumed') {
-      return this.#exit(live, { exitCode: 69, reason: 'ERR_WRAPPER_USED', started: null });
-    }
+    if (this.#redeems(live)) await this.#execute(live, started);
+    else this.#exit(live, { exitCode: 69, reason: 'ERR_WRAPPER_USED', started: null });
+  }
+
+  async #execute(live: Live, started: string): Promise<void> {
+    const { runMs = 0, stopMs = 0, copies = 0, exitCode = 0, end } = live.behaviour;
+    const { signal } = live.stopped;
     this.executions.push(live.run.token);
+    // Copies come later than the first, and find what it left.
+    for (let copy = 0; copy < copies; copy += 1) if (this.#redeems(live)) this.executions.push(live.run.token);
     this.living += 1;
     this.mostLiving = Math.max(this.living, this.mostLiving);
-    // Copies come later than the first, and find what it left.
-    for (let copy = 0; copy < (behaviour.copies ?? 0); copy += 1) {
-      if (this.#access.redeem(live.payload.access.wrapping_token) === 'consumed') this.executions.push(live.run.token);
-    }
-    await this.#clock.sleep(behaviour.runMs ?? 0, stopped.signal);
-    if (stopped.signal.aborted) {
-      if (behaviour.stopMs === null) return;
-      await this.#clock.sleep(behaviour.stopMs ?? 0);
-    }
+    await this.#clock.sleep(runMs, signal);
+    if (signal.aborted) await this.#clock.sleep(stopMs ?? Infinity);
     this.living -= 1;
-    if (behaviour.end !== undefined) return this.#end(live, { kind: behaviour.end, message: 'node-1 is gone' });
-    this.#exit(live, { exitCode: stopped.signal.aborted ? 143 : (behaviour.exitCode ?? 0), reason: null, started });
+    if (end !== undefined) this.#end(live, { kind: end, message: 'node-1 is gone' });
+    else this.#exit(live, { exitCode: signal.aborted ? 143 : exitCode, reason: null, started });
+  }
+
+  #redeems(live: Live): boolean {
+    return this.#access.redeem(live.payload.access.wrapping_token) === 'consumed';
   }
 
   #exit(live: Live, how: { exitCode: number; reason: RunnerReason | null; started: string | null }): void {

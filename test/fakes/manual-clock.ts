@@ -58,9 +58,9 @@ export class ManualClock implements Clock {
     return this.#asleep.length;
   }
 
-  /** Goes on to when the next sleeper wakes, and wakes that one. False: nobody sleeps. */
+  /** Goes on to when the next sleeper wakes, and wakes that one. False: nobody ever wakes by himself. */
   step(): boolean {
-    const [next] = this.#asleep.toSorted((a, b) => a.at - b.at || a.order - b.order);
+    const [next] = this.#asleep.filter(({ at }) => at < Infinity).toSorted((a, b) => a.at - b.at || a.order - b.order);
     if (next === undefined) return false;
     this.#now = Math.max(this.#now, next.at);
     next.wake();

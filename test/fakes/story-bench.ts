@@ -179,7 +179,7 @@ const SETTINGS: StorySettings = {
   logBytes: 1_000_000,
   artifactBytes: 1_000_000,
   placement: 'wait',
-      placementSeconds: 600,
+  placementSeconds: 600,
   wrapSeconds: 720,
   approvalDays: 7,
 };

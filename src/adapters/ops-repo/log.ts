@@ -185,7 +185,7 @@ export async function firstParentRoot(
  */
 export async function goesOnFrom(git: Git, base: Oid, tip: Oid, gated: readonly string[]): Promise<boolean> {
   if (!(await isAncestor(git, base, tip))) return false;
-  if (await standsOn(git, tip, base)) return true;
+  if (gated.length === 0 || (await standsOn(git, tip, base))) return true;
   const line = async (commit: Oid) => (await git.text(['rev-list', '--first-parent', commit])).trimEnd().split('\n');
   const kept = new Set(await line(tip));
   const fork = (await line(base)).find((commit) => kept.has(commit));

@@ -81,19 +81,24 @@ describe('a dispatcher that is killed anywhere', () => {
     });
   });
 
-  it.each(['lost', 'unknown'] as const)('holds the slot and group of a run that is %s until its deadline (R19)', async (end) => {
-    await everywhere({ behaviour: { end } }, (bench, point) => {
-      expect({ point, ...traces(bench) }).toEqual({ point, ...CLEAN, executions: 1, outcome: end });
-      const tombstone = bench.journal.state.ended.get('a');
-      expect(tombstone?.group).toBe('one');
-      // The claim is at most seconds old: placement + timeout + 2 minutes from it.
-      expect(Date.parse(tombstone?.held_until ?? '')).toBeGreaterThan(bench.clock.now().getTime() + 60 * 60_000);
-    });
-  });
+  it.each(['lost', 'unknown'] as const)(
+    'holds the slot and group of a run that is %s until its deadline (R19)',
+    async (end) => {
+      await everywhere({ behaviour: { end } }, (bench, point) => {
+        expect({ point, ...traces(bench) }).toEqual({ point, ...CLEAN, executions: 1, outcome: end });
+        const tombstone = bench.journal.state.ended.get('a');
+        expect(tombstone?.group).toBe('one');
+        // The claim is at most seconds old: placement + timeout + 2 minutes from it.
+        expect(Date.parse(tombstone?.held_until ?? '')).toBeGreaterThan(bench.clock.now().getTime() + 60 * 60_000);
+      });
+    },
+  );
 
   it('records a cancelled run as cancelled and starts nothing again (R9)', async () => {
     const prepare = (bench: StoryBench) => {
-      void bench.clock.sleep(200).then(() => bench.control.requestStop('a', { kind: 'cancel', by: 'Jo', message: 'no' }));
+      void bench.clock
+        .sleep(200)
+        .then(() => bench.control.requestStop('a', { kind: 'cancel', by: 'Jo', message: 'no' }));
     };
     await everywhere({ prepare, behaviour: { runMs: 2000 } }, (bench, point) => {
       const { outcome, executions, ...left } = traces(bench);
@@ -126,7 +131,12 @@ describe('a dispatcher that is killed anywhere', () => {
   ])('makes no second run where somebody deletes %s meanwhile (R4)', async (_, meanwhile) => {
     await everywhere({ meanwhile }, (bench, point) => {
       const { executions, results, outcome } = traces(bench);
-      expect({ point, executions, results, outcome }).toEqual({ point, executions: 1, results: 1, outcome: 'succeeded' });
+      expect({ point, executions, results, outcome }).toEqual({
+        point,
+        executions: 1,
+        results: 1,
+        outcome: 'succeeded',
+      });
     });
   });
 
@@ -140,7 +150,8 @@ describe('a dispatcher that is killed anywhere', () => {
       await everywhere({ meanwhile, behaviour: { runMs: 500 } }, (bench, point) => {
         const { executions, results } = traces(bench);
         expect([point, executions <= 1, results]).toEqual([point, true, 1]);
-        if (executions === 0) expect([point, bench.result('a')?.outcome]).toEqual([point, 'unknown']);
+        const isHonest = executions === 1 || bench.result('a')?.outcome === 'unknown';
+        expect([point, isHonest]).toEqual([point, true]);
       });
     }
   });

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { StalledError, TransientError } from '../../../src/errors.ts';
 import { StoryBench } from '../../fakes/story-bench.ts';
 
-const away = (code: 'ERR_ACCESS_UNAVAILABLE' | 'ERR_GIT_UNAVAILABLE') => () => new TransientError(code, 'it does not answer');
+const away = (code: 'ERR_ACCESS_UNAVAILABLE' | 'ERR_GIT_UNAVAILABLE') => () =>
+  new TransientError(code, 'it does not answer');
 const never = new AbortController().signal;
 
 describe('daemon.once', () => {
@@ -108,7 +109,10 @@ describe('daemon.once', () => {
   });
 
   it('leaves nothing waiting for what has ended, however long each run takes', async () => {
-    const plans = fc.array(fc.record({ ms: fc.nat(3), after: fc.option(fc.nat(5), { nil: null }) }), { minLength: 1, maxLength: 6 });
+    const plans = fc.array(fc.record({ ms: fc.nat(3), after: fc.option(fc.nat(5), { nil: null }) }), {
+      minLength: 1,
+      maxLength: 6,
+    });
     await fc.assert(
       fc.asyncProperty(plans, async (plan) => {
         const bench = new StoryBench();

@@ -40,7 +40,10 @@ describe('blobOid', () => {
     try {
       execFileSync('git', ['init', '-q', `--object-format=${hash}`, dir]);
       for (const content of ['', 'a\n', 'ä€𝄞\0\r\n', 'x'.repeat(70_000)]) {
-        const printed = execFileSync('git', ['-C', dir, 'hash-object', '--stdin'], { input: content, encoding: 'utf8' });
+        const printed = execFileSync('git', ['-C', dir, 'hash-object', '--stdin'], {
+          input: content,
+          encoding: 'utf8',
+        });
         expect(blobOid(Buffer.from(content), hash)).toBe(printed.trim());
       }
     } finally {
@@ -54,9 +57,12 @@ describe('blobOid', () => {
 });
 
 describe('names', () => {
-  it.each(['a', '0', 'release-v120', 'a.b_c-d', 'x'.repeat(128), 'cancel', 'a.results'])('takes %s for an id', (text) => {
-    expect(isActionId(text)).toBe(true);
-  });
+  it.each(['a', '0', 'release-v120', 'a.b_c-d', 'x'.repeat(128), 'cancel', 'a.results'])(
+    'takes %s for an id',
+    (text) => {
+      expect(isActionId(text)).toBe(true);
+    },
+  );
 
   it.each(['', 'A', '-a', '.a', 'a/b', 'a b', 'ä', 'a\n', 'x'.repeat(129), 'a.cancel', 'a.result'])(
     'does not take %j for an id',
@@ -66,21 +72,25 @@ describe('names', () => {
   );
 
   it('never takes a path for an id', () => {
-    fc.assert(
-      fc.property(fc.string(), fc.string(), (a, b) => !isActionId(`${a}/${b}`) && !isActionId(`..${a}`)),
-    );
+    fc.assert(fc.property(fc.string(), fc.string(), (a, b) => !isActionId(`${a}/${b}`) && !isActionId(`..${a}`)));
   });
 
   it.each(['a'.repeat(40), 'a'.repeat(64)])('takes %s for an object id', (text) => {
     expect([isOid(text), oid(text)]).toEqual([true, text]);
   });
 
-  it.each(['', 'a'.repeat(39), 'a'.repeat(41), 'A'.repeat(40), `${'a'.repeat(40)}\n`])('refuses the object id %j', (text) => {
-    expect(isOid(text)).toBe(false);
-    expect(() => oid(text)).toThrow('not a git object id');
-  });
+  it.each(['', 'a'.repeat(39), 'a'.repeat(41), 'A'.repeat(40), `${'a'.repeat(40)}\n`])(
+    'refuses the object id %j',
+    (text) => {
+      expect(isOid(text)).toBe(false);
+      expect(() => oid(text)).toThrow('not a git object id');
+    },
+  );
 
-  it.each(['', '1'.repeat(31), '1'.repeat(33), 'G'.repeat(32), `${'1'.repeat(32)}\n`])('refuses the token %j', (text) => {
-    expect(isAttemptToken(text)).toBe(false);
-  });
+  it.each(['', '1'.repeat(31), '1'.repeat(33), 'G'.repeat(32), `${'1'.repeat(32)}\n`])(
+    'refuses the token %j',
+    (text) => {
+      expect(isAttemptToken(text)).toBe(false);
+    },
+  );
 });

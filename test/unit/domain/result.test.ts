@@ -19,7 +19,15 @@ const result: Result = {
   },
   attempt: { number: 2, token: 'f', dispatcher: 'edge-1', executions: 1 },
   attempts: [{ number: 1, outcome: 'timed_out', exit_code: 124, run: null }],
-  run: { isolated: true, engine: 'nomad', id: 'vault-runner/x', node: null, signal: null, oom: false, digest_verified: true },
+  run: {
+    isolated: true,
+    engine: 'nomad',
+    id: 'vault-runner/x',
+    node: null,
+    signal: null,
+    oom: false,
+    digest_verified: true,
+  },
   access: { policies: ['runner-A'], accessor_sha256: 'g', issued_at: '2026-11-21T03:01:00Z', revoked_at: null },
   output: {
     stdout: { bytes: 3, sha256: 'h', complete: true, uri: 'file:x' },
@@ -59,7 +67,13 @@ describe('encodeResult', () => {
   });
 
   it('begins with the four fields that older readers rely on', () => {
-    expect(Object.keys(JSON.parse(golden) as object).slice(0, 5)).toEqual(['id', 'exit_code', 'timestamp', 'logs', 'schema']);
+    expect(Object.keys(JSON.parse(golden) as object).slice(0, 5)).toEqual([
+      'id',
+      'exit_code',
+      'timestamp',
+      'logs',
+      'schema',
+    ]);
   });
 
   it.each([

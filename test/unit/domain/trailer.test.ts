@@ -36,7 +36,10 @@ describe('encodeTrailer', () => {
 
 describe('splitTrailer', () => {
   it('gives the trailer and what is the command’s own before it', () => {
-    expect(split(`warning: ä€𝄞${encodeTrailer(trailer, KEY)}`)).toEqual({ length: Buffer.byteLength('warning: ä€𝄞'), trailer });
+    expect(split(`warning: ä€𝄞${encodeTrailer(trailer, KEY)}`)).toEqual({
+      length: Buffer.byteLength('warning: ä€𝄞'),
+      trailer,
+    });
     expect(split(encodeTrailer(trailer, KEY))).toEqual({ length: 0, trailer });
   });
 
@@ -95,7 +98,10 @@ describe('splitTrailer', () => {
 
   it('never throws, and never finds more than there is, whatever the bytes are', () => {
     const bytes = fc.uint8Array({ maxLength: 300 }).map((each) => Buffer.from(each));
-    const pieces = fc.oneof(bytes, fc.constantFrom(MARK, '\n', ' ', '{', 'ab'.repeat(32)).map((text) => Buffer.from(text)));
+    const pieces = fc.oneof(
+      bytes,
+      fc.constantFrom(MARK, '\n', ' ', '{', 'ab'.repeat(32)).map((text) => Buffer.from(text)),
+    );
     const marked = bytes.map((each) => Buffer.concat([Buffer.from(MARK), each, Buffer.from(` ${macOf(each)}\n`)]));
     const text = fc.array(fc.oneof(pieces, marked), { maxLength: 6 }).map((each) => Buffer.concat(each));
     fc.assert(

@@ -51,7 +51,10 @@ describe('an approval', () => {
     await bench.once({ settings });
     expect(bench.result('a')).toMatchObject({
       outcome: 'succeeded',
-      approval: { required: ['rule'], evidence: [{ rule: 'rule', by: 'Jo', what: 'x', commit: 'c', at: '2026-03-31T11:00:00Z' }] },
+      approval: {
+        required: ['rule'],
+        evidence: [{ rule: 'rule', by: 'Jo', what: 'x', commit: 'c', at: '2026-03-31T11:00:00Z' }],
+      },
       times: { approved: '2026-03-31T11:00:00Z' },
     });
     expect(rule.subjects[0]).toMatchObject({
@@ -86,7 +89,9 @@ describe('an approval', () => {
     await refused.bench.once({ settings });
     expect(refused.bench.result('a')).toMatchObject({ outcome: 'refused', reason: { code: 'ERR_APPROVAL_REFUSED' } });
     const waits = setUp(() => ({ kind: 'waiting', code: 'ERR_APPROVAL_WAITING', message: 'nobody yet' }));
-    expect((await waits.bench.once({ settings })).report.waiting).toMatchObject([{ reason: { code: 'ERR_APPROVAL_WAITING' } }]);
+    expect((await waits.bench.once({ settings })).report.waiting).toMatchObject([
+      { reason: { code: 'ERR_APPROVAL_WAITING' } },
+    ]);
   });
 
   it('is no verdict while its evidence can’t be read (E2)', async () => {

@@ -21,13 +21,18 @@ function loaded(tree: Tree): Catalogue {
 const shown = (catalogue: Catalogue) => ({
   pending: catalogue.pending(),
   results: [...catalogue.results()].toSorted(([a], [b]) => (a < b ? -1 : 1)),
-  misnamed: catalogue.misnamed().map(({ path }) => path).toSorted(),
+  misnamed: catalogue
+    .misnamed()
+    .map(({ path }) => path)
+    .toSorted(),
   files: ['a', 'b', 'x'].map((id) => catalogue.files(id)),
 });
 
 describe('a catalogue', () => {
   it('knows what is pending: action files without a result, in any folder', () => {
-    const catalogue = loaded(treeOf(entry('d/a.toml'), entry('d/2026/b.toml'), entry('d/c.toml'), entry('d/c.result.json')));
+    const catalogue = loaded(
+      treeOf(entry('d/a.toml'), entry('d/2026/b.toml'), entry('d/c.toml'), entry('d/c.result.json')),
+    );
     expect(catalogue.pending().map(({ id, path }) => [id, path])).toEqual([
       ['a', 'd/a.toml'],
       ['b', 'd/2026/b.toml'],
@@ -36,7 +41,9 @@ describe('a catalogue', () => {
   });
 
   it('tells a cancel request from an action, and what is neither', () => {
-    const catalogue = loaded(treeOf(entry('d/a.cancel.toml'), entry('d/README.md'), entry('d/a.json'), entry('d/toml')));
+    const catalogue = loaded(
+      treeOf(entry('d/a.cancel.toml'), entry('d/README.md'), entry('d/a.json'), entry('d/toml')),
+    );
     expect([catalogue.pending(), catalogue.misnamed(), [...catalogue.results()]]).toEqual([[], [], []]);
   });
 
@@ -48,8 +55,14 @@ describe('a catalogue', () => {
   });
 
   it('holds links and folders that are named like actions, to be judged as such', () => {
-    const catalogue = loaded(treeOf(entry('d/a.toml', 'a', 'symlink'), entry('d/b.toml', 'b', 'tree'), entry('d/b.toml/x.toml')));
-    expect(catalogue.pending().map(({ id, entry: { kind } }) => `${id} ${kind}`)).toEqual(['a symlink', 'b tree', 'x file']);
+    const catalogue = loaded(
+      treeOf(entry('d/a.toml', 'a', 'symlink'), entry('d/b.toml', 'b', 'tree'), entry('d/b.toml/x.toml')),
+    );
+    expect(catalogue.pending().map(({ id, entry: { kind } }) => `${id} ${kind}`)).toEqual([
+      'a symlink',
+      'b tree',
+      'x file',
+    ]);
   });
 
   it('knows all files of an id, in the order of their paths', () => {
@@ -80,7 +93,15 @@ describe('a catalogue', () => {
 
   it('is the same by changes as by a full listing, whatever the trees are', () => {
     const name = fc.constantFrom(
-      ...['a.toml', 'b.toml', 'x.toml', 'a.result.json', 'b.result.json', 'a.cancel.toml', 'A.toml', '.toml', 'README'],
+      'a.toml',
+      'b.toml',
+      'x.toml',
+      'a.result.json',
+      'b.result.json',
+      'a.cancel.toml',
+      'A.toml',
+      '.toml',
+      'README',
     );
     const folder = fc.constantFrom('d', 'd/2026', 'd/2026/03', 'd/x.toml', 'd/Z');
     const kind = fc.constantFrom<EntryKind>('file', 'executable', 'symlink', 'tree', 'submodule');

@@ -71,7 +71,11 @@ describe('what a run leaves behind', () => {
 
   it.each(['forged', 'none'] as const)('is never called complete with the trailer %s (R10, E6)', async (trailer) => {
     const { result } = await resultOf({ stdout: 'out', trailer });
-    expect(result.output).toMatchObject({ stdout: { bytes: 3, complete: false }, stderr: { complete: false }, masked: {} });
+    expect(result.output).toMatchObject({
+      stdout: { bytes: 3, complete: false },
+      stderr: { complete: false },
+      masked: {},
+    });
     expect([result.run?.digest_verified, result.artifacts]).toEqual([false, []]);
     // A line that proves nothing is part of what the command wrote.
     expect(result.logs.includes('::edge-trailer')).toBe(trailer === 'forged');

@@ -46,11 +46,23 @@ const trailer = (record: AttemptRecord): Trailer => ({
 });
 
 const exited = (exitCode: number): RunEnd => {
-  return { kind: 'exited', exitCode, signal: null, oom: false, startedAt: '2026-03-31T12:00:00.999Z', finishedAt: null };
+  return {
+    kind: 'exited',
+    exitCode,
+    signal: null,
+    oom: false,
+    startedAt: '2026-03-31T12:00:00.999Z',
+    finishedAt: null,
+  };
 };
 
 function stampsOf(result: Result): (string | null)[] {
-  return [result.timestamp, ...Object.values(result.times), result.access?.issued_at ?? null, result.access?.revoked_at ?? null];
+  return [
+    result.timestamp,
+    ...Object.values(result.times),
+    result.access?.issued_at ?? null,
+    result.access?.revoked_at ?? null,
+  ];
 }
 
 describe('resultOfAttempt', () => {
@@ -70,7 +82,7 @@ describe('resultOfAttempt', () => {
         const result = resultOfAttempt({ ...ended, ...times, end: outcomeOf(end, words, stop) }, NOW);
         expect(resultSchema.parse(result)).toEqual(result);
         expect(Object.keys(JSON.parse(encodeResult(result).toString('utf8')) as object)).toEqual(KEYS);
-        for (const stamp of stampsOf(result)) if (stamp !== null) expect(stamp).toMatch(STAMP);
+        expect(stampsOf(result).filter((stamp) => stamp !== null && !STAMP.test(stamp))).toEqual([]);
         expect(result.attempt?.executions).toBe(hasRun ? 1 : 0);
       }),
     );
@@ -100,7 +112,11 @@ describe('resultOfAttempt', () => {
       access: { accessor_sha256: sha256(record.grant.accessor), revoked_at: '2026-03-31T12:00:03Z' },
     });
     // The runner's own clock counts before the engine's; `timestamp` is when it finished.
-    expect(result.times).toMatchObject({ started: '2026-03-31T12:00:01Z', finished: '2026-03-31T12:00:02Z', recorded: '2026-03-31T12:34:56Z' });
+    expect(result.times).toMatchObject({
+      started: '2026-03-31T12:00:01Z',
+      finished: '2026-03-31T12:00:02Z',
+      recorded: '2026-03-31T12:34:56Z',
+    });
     expect(result.timestamp).toBe('2026-03-31T12:00:02Z');
     expect(JSON.stringify(result)).not.toContain(record.grant.accessor);
   });
@@ -122,7 +138,12 @@ describe('resultOfAttempt', () => {
     const end = outcomeOf({ kind: 'lost', message: 'gone' }, null, null);
     const ended = { record, run: null, isolated: false, collected: null, end, startedAt: null, finishedAt: null };
     const result = resultOfAttempt(ended, NOW);
-    expect([result.timestamp, result.times.finished, result.run, result.output]).toEqual(['2026-03-31T12:34:56Z', null, null, null]);
+    expect([result.timestamp, result.times.finished, result.run, result.output]).toEqual([
+      '2026-03-31T12:34:56Z',
+      null,
+      null,
+      null,
+    ]);
   });
 });
 

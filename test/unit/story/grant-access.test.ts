@@ -31,10 +31,23 @@ describe('grantAccess', () => {
     const { bench, context, ready } = await setUp({ secrets, mounts: [], inputs: {} });
     const record = await grant({ ready, context });
     expect([...bench.access.wrappers.values()].map(({ request }) => request)).toEqual([
-      { id: 'a', attempt: 1, token: record.entry.token, blobs: { action: record.entry.blob, formula: record.entry.formula_blob }, secrets, wrapSeconds: 720 },
+      {
+        id: 'a',
+        attempt: 1,
+        token: record.entry.token,
+        blobs: { action: record.entry.blob, formula: record.entry.formula_blob },
+        secrets,
+        wrapSeconds: 720,
+      },
     ]);
     expect(record.grant.policies).toEqual(['edge-run', ...secrets.map((name) => `runner-${name}`)]);
-    expect(record.request?.meta).toEqual({ action_id: 'a', attempt: '1', formula: 'tidy', mounts: '', secrets_csv: secrets.join(',') });
+    expect(record.request?.meta).toEqual({
+      action_id: 'a',
+      attempt: '1',
+      formula: 'tidy',
+      mounts: '',
+      secrets_csv: secrets.join(','),
+    });
   });
 
   it('notes the attempt on this host, whole, before anything is claimed', async () => {
@@ -46,7 +59,15 @@ describe('grantAccess', () => {
       unstarted: false,
       dispatched_at: null,
       attempts: [],
-      entry: { id: 'a', attempt: 1, dispatcher: 'edge-1', state: 'claimed', engine: 'dummy', timeout_seconds: 3600, accessors: ['accessor-1'] },
+      entry: {
+        id: 'a',
+        attempt: 1,
+        dispatcher: 'edge-1',
+        state: 'claimed',
+        engine: 'dummy',
+        timeout_seconds: 3600,
+        accessors: ['accessor-1'],
+      },
     });
     expect(bench.journal.state.entries.size).toBe(0);
   });
@@ -57,7 +78,13 @@ describe('grantAccess', () => {
     const payload = decodePayload(Buffer.from(record.request?.payload ?? '', 'base64'));
     expect(Buffer.from(payload.action, 'base64').toString()).toBe(bench.repo.textAt('vault/actions/a.toml'));
     expect(Buffer.from(payload.formula, 'base64').toString()).toBe(bench.repo.textAt('vault/formulas/tidy.toml'));
-    expect(payload).toMatchObject({ id: 'a', token: record.entry.token, trailer_key: record.trailer_key, timeout_seconds: 3600, agent: [] });
+    expect(payload).toMatchObject({
+      id: 'a',
+      token: record.entry.token,
+      trailer_key: record.trailer_key,
+      timeout_seconds: 3600,
+      agent: [],
+    });
     const { request: _, ...rest } = record;
     expect(JSON.stringify(rest)).not.toContain(payload.access.wrapping_token);
   });
@@ -171,7 +198,10 @@ describe('claimAttempt', () => {
   it('is won again when the answer was lost (R11)', async () => {
     const { bench, process, context, ready } = await setUp();
     process.gate.fail('journal.claim', () => new TransientError('ERR_GIT_UNAVAILABLE', 'lost'), { when: 'after' });
-    expect(await startAttempt(ready, context)).toMatchObject({ kind: 'waiting', reason: { code: 'ERR_GIT_UNAVAILABLE' } });
+    expect(await startAttempt(ready, context)).toMatchObject({
+      kind: 'waiting',
+      reason: { code: 'ERR_GIT_UNAVAILABLE' },
+    });
     expect(bench.journal.state.entries.size).toBe(1);
     const again = await startAttempt(ready, context);
     expect('entry' in again && again).toMatchObject({ claimed: true, entry: { attempt: 1 } });
@@ -188,7 +218,10 @@ describe('claimAttempt', () => {
     bench.journal.change((entries) => {
       for (const [id, entry] of entries) entries.set(id, { ...entry, dispatcher: 'edge-2', instance: 'x' });
     });
-    expect(await startAttempt(ready, context)).toMatchObject({ kind: 'waiting', reason: { code: 'ERR_CLAIMED_ELSEWHERE' } });
+    expect(await startAttempt(ready, context)).toMatchObject({
+      kind: 'waiting',
+      reason: { code: 'ERR_CLAIMED_ELSEWHERE' },
+    });
     expect([bench.records.files.size, bench.access.loose]).toEqual([1, 1]);
   });
 });

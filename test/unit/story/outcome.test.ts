@@ -44,7 +44,12 @@ const TRAILERS = {
 } as const;
 const STOPS = { nobody: null, cancel, deadline } as const;
 
-type Row = readonly [end: keyof typeof ENDS, trailer: keyof typeof TRAILERS, stop: keyof typeof STOPS, expected: string];
+type Row = readonly [
+  end: keyof typeof ENDS,
+  trailer: keyof typeof TRAILERS,
+  stop: keyof typeof STOPS,
+  expected: string,
+];
 
 /** Every combination, as `outcome exit_code code`. */
 const TABLE: readonly Row[] = [
@@ -131,7 +136,8 @@ function told([end, trailer, stop]: readonly [keyof typeof ENDS, keyof typeof TR
   return outcomeOf(how, words, STOPS[stop]);
 }
 
-const short = ({ outcome, exitCode, reason }: ReturnType<typeof outcomeOf>) => `${outcome} ${exitCode} ${reason?.code ?? '-'}`;
+const short = ({ outcome, exitCode, reason }: ReturnType<typeof outcomeOf>) =>
+  `${outcome} ${exitCode} ${reason?.code ?? '-'}`;
 const rows: readonly Row[] = [
   ...TABLE,
   ...WITHOUT_EXIT.flatMap(([end, stop, expected]) =>

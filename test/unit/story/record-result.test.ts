@@ -23,7 +23,10 @@ describe('publishResult', () => {
     expect(await publishResult(result, context)).toEqual({ kind: 'recorded', result });
     expect(bench.repo.textAt(PATH)).toBe(encodeResult(result).toString('utf8'));
     expect(bench.repo.subjects.at(-1)).toBe('a: succeeded');
-    await publishResult({ ...result, id: 'b', outcome: 'failed', exit_code: 3, action: { ...result.action, path: 'x/b.toml' } }, context);
+    await publishResult(
+      { ...result, id: 'b', outcome: 'failed', exit_code: 3, action: { ...result.action, path: 'x/b.toml' } },
+      context,
+    );
     expect(bench.repo.subjects.at(-1)).toBe('b: failed (3)');
   });
 
@@ -50,8 +53,15 @@ describe('publishResult', () => {
   });
 
   it.each([
-    ['another attempt', (result: Result) => encodeResult({ ...result, attempt: { number: 1, token: 'x', dispatcher: 'edge-2', executions: 1 } })],
-    ['other bytes of the action', (result: Result) => encodeResult({ ...result, action: { ...result.action, blob: 'x' } })],
+    [
+      'another attempt',
+      (result: Result) =>
+        encodeResult({ ...result, attempt: { number: 1, token: 'x', dispatcher: 'edge-2', executions: 1 } }),
+    ],
+    [
+      'other bytes of the action',
+      (result: Result) => encodeResult({ ...result, action: { ...result.action, blob: 'x' } }),
+    ],
     ['no result at all', () => Buffer.from('{"outcome":"succeeded"}')],
     ['no JSON', () => Buffer.from('done')],
     ['more than can be read', () => Buffer.alloc((1 << 20) + 1)],
@@ -69,6 +79,8 @@ describe('publishResult', () => {
     const attempt = { number: 1, token: 'x', dispatcher: 'edge-2', executions: 1 };
     bench.repo.commitFiles({ [PATH]: encodeResult({ ...result, attempt }) });
     const ending = await publishResult(result, context);
-    expect(ending.kind === 'conflict' && ending.reason.message).toBe(`${PATH} holds another result, of edge-2; ours is succeeded`);
+    expect(ending.kind === 'conflict' && ending.reason.message).toBe(
+      `${PATH} holds another result, of edge-2; ours is succeeded`,
+    );
   });
 });

@@ -1,0 +1,102 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createFileControl } from '../../../src/adapters/control.ts';
+import type { StopRequest } from '../../../src/domain/run.ts';
+import type { Control } from '../../../src/ports/control.ts';
+import { until } from '../../fakes/until.ts';
+
+const wish: StopRequest = { kind: 'cancel', by: 'Jo', message: 'no longer needed' };
+
+describe('wishes of the operator', () => {
+  let stateDir: string;
+  let control: Control;
+  const file = (name: string): string => path.join(stateDir, 'control', name);
+
+  beforeEach(() => {
+    stateDir = mkdtempSync(path.join(tmpdir(), 'control-'));
+    control = createFileControl(stateDir, () => new Date('2026-03-31T12:00:00Z'));
+  });
+
+  afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
+
+  it('are none to begin with, and taking one back twice is no error', async () => {
+    expect([await control.paused(), await control.stopRequest('a')]).toEqual([null, null]);
+    await control.resume();
+    await control.clearStop('a');
+  });
+
+  it('to pause say by whom and since when, and outlive both sides', async () => {
+    await control.pause('Jo');
+    const other = createFileControl(stateDir, () => new Date());
+    expect(await other.paused()).toEqual({ by: 'Jo', at: '2026-03-31T12:00:00.000Z' });
+    await other.resume();
+    expect(await control.paused()).toBeNull();
+  });
+
+  it('to cancel are of one action, and end with it', async () => {
+    await control.requestStop('a', wish);
+    await control.requestStop('a', wish);
+    expect([await control.stopRequest('a'), await control.stopRequest('b')]).toEqual([wish, null]);
+    await control.clearStop('a');
+    expect(await control.stopRequest('a')).toBeNull();
+  });
+
+  it('are files of the operator alone', async () => {
+    await control.pause('Jo');
+    expect([statSync(file('')).mode & 0o777, statSync(file('pause.json')).mode & 0o777]).toEqual([0o700, 0o600]);
+  });
+
+  it.each(['', '{', '{}', '{"kind":"deadline","by":"x","message":"y"}', 'null'])(
+    'are none where the file says %j',
+    async (content) => {
+      mkdirSync(file(''), { recursive: true });
+      for (const name of ['pause.json', 'cancel-a.json']) writeFileSync(file(name), content);
+      expect([await control.paused(), await control.stopRequest('a')]).toEqual([null, null]);
+    },
+  );
+
+  it.each(['../a', 'a/../../victim', '', 'A', 'a.result', 'x'.repeat(300)])(
+    'touch no file for %j, which is no id',
+    async (id) => {
+      writeFileSync(path.join(stateDir, 'victim.json'), JSON.stringify(wish));
+      mkdirSync(file('cancel-a'), { recursive: true });
+      await expect(control.requestStop(id, wish)).rejects.toThrow('not an action id');
+      expect(await control.stopRequest(id)).toBeNull();
+      await control.clearStop(id);
+      expect(readdirSync(stateDir)).toEqual(['control', 'victim.json']);
+      expect(readdirSync(file(''))).toEqual(['cancel-a']);
+    },
+  );
+
+  it('wake whoever listens, until that ends', async () => {
+    const stop = new AbortController();
+    let woken = 0;
+    control.onChange(() => (woken += 1), stop.signal);
+    await until('the wish was heard', async () => {
+      await control.requestStop('a', wish);
+      return woken > 0;
+    });
+    stop.abort();
+    expect(woken).toBeGreaterThan(0);
+  });
+
+  it('that were there before are told as well', async () => {
+    await control.pause('Jo');
+    const stop = new AbortController();
+    let woken = 0;
+    control.onChange(() => (woken += 1), stop.signal);
+    await until('the wish was heard', () => woken > 0);
+    stop.abort();
+    expect(woken).toBeGreaterThan(0);
+  });
+
+  it('are no error where nobody can listen', async () => {
+    writeFileSync(file('').replace(/\/$/, ''), 'a file in the place of the directory');
+    const stop = new AbortController();
+    control.onChange(() => undefined, stop.signal);
+    await expect(control.pause('Jo')).rejects.toThrow('EEXIST');
+    stop.abort();
+  });
+});
