@@ -134,7 +134,7 @@ function liveState(entry: JournalEntry, run: Run | null, dispatchedAt: string | 
   return dispatchedAt === null ? entry.state : 'dispatched';
 }
 
-const formulaFacts = ({ formula }: AttemptRecord) => ({ tier: formula.tier, formula: formula.name });
+const formulaFacts = ({ formula }: AttemptRecord) => ({ tier: formula?.tier ?? null, formula: formula?.name ?? null });
 
 /** The run of a live attempt; `reason`: why the engine could not be asked. */
 export async function findRun(

@@ -62,11 +62,9 @@ function stepsOfRecord({ action, formula, approval, grant }: AttemptRecord): Par
       blob: action.blob,
       commit: action.commit,
       committed: action.committed_at,
-      formula: formula.name,
-      formula_blob: formula.blob,
-      tier: formula.tier,
+      ...(formula === null ? {} : { formula: formula.name, formula_blob: formula.blob, tier: formula.tier }),
     }),
-    'approve-action': done({ tier: formula.tier, rules: approval.required, ...approvedBy(approval.evidence) }),
+    'approve-action': done(approval === null ? {} : { rules: approval.required, ...approvedBy(approval.evidence) }),
     'grant-access': done({ policies: grant.policies, issued: grant.issued_at, expires: grant.expires_at }),
   };
 }

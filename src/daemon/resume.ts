@@ -28,7 +28,10 @@ async function noteOf(entry: JournalEntry, world: World, context: StoryContext):
     return (await context.records.load(entry.token)) ?? recordOfEntry(entry, world, context);
   } catch (error) {
     if (!(error instanceof TransientError || error instanceof StalledError)) throw error;
-    context.log.warn('cannot read the note of an attempt', { id: entry.id, code: error.code, reason: error.message });
+    const { code, message } = error;
+    sayOnce(world, entry.id, () => {
+      context.log.warn('cannot read the note of an attempt', { id: entry.id, code, reason: message });
+    });
     return null;
   }
 }
@@ -64,16 +67,26 @@ async function tidy(record: AttemptRecord, context: StoryContext): Promise<void>
 function takeUp(record: AttemptRecord, world: World, tasks: Tasks, context: StoryContext): void {
   const { id } = record.entry;
   if (record.entry.engine !== context.engine.kind) {
-    context.log.error('an attempt of another engine is left alone', {
-      id,
-      code: 'ERR_BACKEND_MISMATCH',
-      engine: record.entry.engine,
+    const { engine } = record.entry;
+    sayOnce(world, id, () => {
+      context.log.error('an attempt of another engine is left alone', { id, code: 'ERR_BACKEND_MISMATCH', engine });
     });
     return;
   }
   if (world.catalogue.result(id) !== null || world.everRecorded(id)) tasks.bury(record);
   else if (!record.unstarted) tasks.resume(record);
-  else if (!world.candidates.has(record.entry.id as never)) tasks.bury(record);
+  else if (!world.candidates.has(record.entry.id)) tasks.bury(record);
+}
+
+const said = new WeakMap<World, Set<string>>();
+
+/** What holds for as long as nothing changes is not said in every cycle. */
+function sayOnce(world: World, id: string, say: () => void): void {
+  const ids = said.get(world) ?? new Set();
+  said.set(world, ids);
+  if (ids.has(id)) return;
+  ids.add(id);
+  say();
 }
 
 /** All that the journal alone can tell: without this host's note the run is followed, but its output proves nothing. */
@@ -91,12 +104,12 @@ function recordOfEntry(entry: JournalEntry, world: World, context: StoryContext)
     action: {
       path: file?.path ?? `${context.settings.actionsDir}/${entry.id}.toml`,
       blob: entry.blob,
-      commit: world.candidates.get(entry.id as never)?.commit ?? entry.blob,
-      sha256: '',
+      commit: world.candidates.get(entry.id)?.commit ?? null,
+      sha256: null,
       committed_at: entry.claimed_at,
     },
-    formula: { name: '', blob: entry.formula_blob, tier: 'high' },
-    approval: { required: [], evidence: [], approved_at: null },
+    formula: null,
+    approval: null,
     dispatched_at: null,
     attempts: [],
   };

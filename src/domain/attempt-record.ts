@@ -34,16 +34,19 @@ export const attemptRecordSchema = z.strictObject({
   action: z.strictObject({
     path: z.string(),
     blob: z.string(),
-    commit: z.string(),
-    sha256: z.string(),
+    /** null here and below: this host's note is lost, and the journal alone does not tell. */
+    commit: z.string().nullable(),
+    sha256: z.string().nullable(),
     committed_at: z.iso.datetime(),
   }),
-  formula: z.strictObject({ name: z.string(), blob: z.string(), tier: z.enum(TIERS) }),
-  approval: z.strictObject({
-    required: z.array(z.string()),
-    evidence: z.array(evidenceSchema),
-    approved_at: z.iso.datetime().nullable(),
-  }),
+  formula: z.strictObject({ name: z.string(), blob: z.string(), tier: z.enum(TIERS) }).nullable(),
+  approval: z
+    .strictObject({
+      required: z.array(z.string()),
+      evidence: z.array(evidenceSchema),
+      approved_at: z.iso.datetime().nullable(),
+    })
+    .nullable(),
   dispatched_at: z.iso.datetime().nullable(),
   /** Earlier attempts, oldest first. */
   attempts: z.array(

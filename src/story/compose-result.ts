@@ -61,7 +61,7 @@ const NOTHING_COLLECTED: Collected = { trailer: null, output: null, artifacts: [
 /** The result of an attempt that was claimed. */
 export function resultOfAttempt(ended: EndedAttempt, now: Date): Result {
   const { record, end } = ended;
-  const { action, formula, grant } = record;
+  const { action, formula, approval, grant } = record;
   const { logs, output, artifacts, trailer } = ended.collected ?? NOTHING_COLLECTED;
   const finished = trailer?.finished ?? ended.finishedAt;
   return {
@@ -73,8 +73,8 @@ export function resultOfAttempt(ended: EndedAttempt, now: Date): Result {
     outcome: end.outcome,
     reason: end.reason,
     action: { path: action.path, blob: action.blob, commit: action.commit, sha256: action.sha256 },
-    formula: { ...formula },
-    approval: { required: record.approval.required, evidence: record.approval.evidence },
+    formula,
+    approval: approval === null ? null : { required: approval.required, evidence: approval.evidence },
     attempt: {
       number: record.entry.attempt,
       token: record.entry.token,
@@ -93,7 +93,7 @@ export function resultOfAttempt(ended: EndedAttempt, now: Date): Result {
     artifacts,
     times: {
       committed: stamp(action.committed_at),
-      approved: stampOrNull(record.approval.approved_at),
+      approved: stampOrNull(approval?.approved_at ?? null),
       dispatched: stampOrNull(record.dispatched_at),
       started: stampOrNull(trailer?.started ?? ended.startedAt),
       finished: stampOrNull(finished),
@@ -113,6 +113,6 @@ function runPart(ended: EndedAttempt): Result['run'] {
     node: run.node,
     signal: end.signal,
     oom: end.oom,
-    digest_verified: digest?.action === record.action.blob && digest.formula === record.formula.blob,
+    digest_verified: digest?.action === record.action.blob && digest.formula === record.entry.formula_blob,
   };
 }

@@ -84,7 +84,7 @@ export async function buryRecorded(record: AttemptRecord, way: Way): Promise<voi
 }
 
 /** Entry → tombstone, and nothing is left of it on this host. `held`: it keeps its slot until its deadline. */
-export async function buryAttempt(record: AttemptRecord, held: boolean, way: Way): Promise<void> {
+async function buryAttempt(record: AttemptRecord, held: boolean, way: Way): Promise<void> {
   const { entry } = record;
   const { context } = way;
   const until = journalDeadline(entry, context.settings.placementSeconds).toISOString();

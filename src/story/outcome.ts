@@ -32,15 +32,31 @@ export function outcomeOf(end: RunEnd, trailer: Trailer | null, stop: StopReques
 }
 
 function ofExit(end: Exited, trailer: Trailer | null, stop: StopRequest | null): OutcomeOf {
-  const exit = { signal: trailer?.signal ?? end.signal, oom: end.oom };
-  if (trailer?.reason === 'ERR_DEADLINE') return { ...timedOut('ERR_DEADLINE', 'its time was over'), ...exit };
-  // It had ended well by itself before the wish reached it: what it did counts.
-  if (stop !== null && end.exitCode !== 0) return { ...stopped(stop), ...exit };
   const own = trailer?.reason ?? null;
-  if (own !== null) return failed(EXIT.runner, exit, reason(own, `the runner ended it: ${RUNNER_SAYS[own]}`));
-  if (end.exitCode === 0) return { outcome: 'succeeded', exitCode: 0, ...exit, reason: null };
-  return failed(end.exitCode, exit, ownEnd(end.exitCode, exit, trailer));
+  if (own === null) return ofCommand(end, trailer, stop);
+  const { outcome, exitCode, reason: why } = ofRunner(own, end, stop);
+  return { outcome, exitCode, signal: trailer?.signal ?? end.signal, oom: end.oom, reason: why };
 }
+
+/** The runner's own reason. */
+function ofRunner(own: RunnerReason, end: Exited, stop: StopRequest | null): OutcomeOf {
+  if (own === 'ERR_DEADLINE') return timedOut('ERR_DEADLINE', 'its time was over');
+  if (stop !== null && end.exitCode !== 0 && !SECURITY_EVENTS.has(own)) return stopped(stop);
+  return failed(EXIT.runner, end, reason(own, `the runner ended it: ${RUNNER_SAYS[own]}`));
+}
+
+/** The command's own end. */
+function ofCommand(end: Exited, trailer: Trailer | null, stop: StopRequest | null): OutcomeOf {
+  const exit = { signal: trailer?.signal ?? end.signal, oom: end.oom };
+  const exitCode = end.exitCode === 0 ? (trailer?.exit ?? 0) : end.exitCode;
+  // With 0 it had ended well by itself before the wish reached it: what it did counts.
+  if (stop !== null && exitCode !== 0) return { ...stopped(stop), ...exit };
+  if (exitCode === 0) return { outcome: 'succeeded', exitCode: 0, ...exit, reason: null };
+  return failed(exitCode, exit, ownEnd(exitCode, exit, trailer));
+}
+
+/** Somebody was at work; no wish to stop hides that. */
+const SECURITY_EVENTS: ReadonlySet<RunnerReason> = new Set(['ERR_WRAPPER_USED', 'ERR_DIGEST']);
 
 type Exited = Extract<RunEnd, { kind: 'exited' }>;
 
@@ -73,7 +89,7 @@ function ownEnd(exitCode: number, exit: { signal: string | null; oom: boolean },
 }
 
 function failed(exitCode: number, exit: { signal: string | null; oom: boolean }, why: Reason): OutcomeOf {
-  return { outcome: 'failed', exitCode, ...exit, reason: why };
+  return { outcome: 'failed', exitCode, signal: exit.signal, oom: exit.oom, reason: why };
 }
 
 function cancelled(stop: StopRequest): OutcomeOf {

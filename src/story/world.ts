@@ -21,7 +21,7 @@ export interface World {
   readonly catalogue: Catalogue;
   readonly inForce: InForce;
   readonly journal: JournalView;
-  readonly candidates: ReadonlyMap<ActionId, Candidate>;
+  readonly candidates: ReadonlyMap<string, Candidate>;
   /** A commit of the branch once held a result of this id. */
   everRecorded(id: string): boolean;
   /** The branch itself asks for a pause (`vault/PAUSE`). */
@@ -148,8 +148,8 @@ function same(last: World, now: { tips: Tips; view: JournalView; inForce: InForc
 function candidatesOf(
   files: readonly ActionFile[],
   setters: ReadonlyMap<string, Setter>,
-): ReadonlyMap<ActionId, Candidate> {
-  const candidates = new Map<ActionId, Candidate>();
+): ReadonlyMap<string, Candidate> {
+  const candidates = new Map<string, Candidate>();
   for (const file of files) {
     const setter = setters.get(file.path);
     if (setter === undefined) continue;

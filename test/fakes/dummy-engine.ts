@@ -20,6 +20,8 @@ export interface Behaviour {
   readonly stdout?: string;
   readonly stderr?: string;
   readonly trailer?: 'signed' | 'forged' | 'none';
+  /** The runner says that it cut its output at the limit. */
+  readonly cut?: boolean;
   readonly artifacts?: Readonly<Record<string, string>>;
   /** How long it goes on after it was asked to stop; null: for ever. */
   readonly stopMs?: number | null;
@@ -187,7 +189,11 @@ interface LastWords {
 function lastWords(live: Live, { exitCode, reason, signal, started, finished }: LastWords): string {
   const { behaviour, payload, stdout } = live;
   if (behaviour.trailer === 'none') return '';
-  const summary = (text: string) => ({ bytes: Buffer.byteLength(text), sha256: sha256(text), cut: false });
+  const summary = (text: string) => ({
+    bytes: Buffer.byteLength(text),
+    sha256: sha256(text),
+    cut: behaviour.cut ?? false,
+  });
   const artifacts = Object.entries(behaviour.artifacts ?? {}).map(([path, text]) => {
     return { path, bytes: Buffer.byteLength(text), sha256: sha256(text) };
   });

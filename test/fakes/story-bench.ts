@@ -19,7 +19,7 @@ import { MemoryStore } from './memory-store.ts';
 
 export const NOBODY: Requirement = { all: [], any: [], atLeast: 0, selfApprove: false };
 
-export interface LogLine {
+interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly message: string;
   readonly fields: LogFields;
@@ -203,6 +203,6 @@ export function action(id: string, fields: Readonly<Record<string, unknown>> = {
   return toml({ id, formula: 'tidy', context: 'it is time', secrets: [], ...fields });
 }
 
-export function formula(name: string, fields: Readonly<Record<string, unknown>> = {}): string {
+function formula(name: string, fields: Readonly<Record<string, unknown>> = {}): string {
   return toml({ name, description: 'Tidies up', command: ['true'], tier: 'low', ...fields });
 }

@@ -125,11 +125,14 @@ describe('pause and resume', () => {
 });
 
 describe('what is away', () => {
-  test('makes each command end with 3 and its code, and with nothing on stdout (R20)', async () => {
+  test('makes each command end with 3 and its code, and its error as JSON (R20)', async () => {
     await rename(bench.repo.url, `${bench.repo.url}.away`);
     for (const argv of [['status'], ['why', 'publish-docs'], ['logs', 'publish-docs'], ['cancel', 'publish-docs']]) {
       const { code, stdout, stderr } = await bench.run([...argv, '--json']);
-      expect({ argv, code, stdout }).toEqual({ argv, code: 3, stdout: '' });
+      expect({ argv, code }).toEqual({ argv, code: 3 });
+      expect(JSON.parse(stdout)).toEqual({
+        error: expect.objectContaining({ code: expect.stringMatching(/^ERR_GIT_/) }),
+      });
       expect(stderr).toMatch(/^ERR_GIT_/);
     }
   });

@@ -237,7 +237,8 @@ describe('why', () => {
 
   test('of an id that there is not is wrong usage', async () => {
     const { code, stdout, stderr } = await bench.run(['why', 'nix', '--json']);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'ERR_NOT_FOUND' } });
     expect(stderr).toContain('ERR_NOT_FOUND');
   });
 });

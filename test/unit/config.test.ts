@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { RULE_NAMES } from '../../src/approvals/index.ts';
 import { type ConfigInput, defaultConfig, findConfigFile, readConfig } from '../../src/config.ts';
 import type { Problem } from '../../src/errors.ts';
 
@@ -14,7 +15,7 @@ const sections = {
 };
 const version = {
   sections,
-  rules: ['trust-branch', 'signed-commit'],
+  rules: RULE_NAMES,
   engines: { subprocess: ['file', 'vault'] },
   accesses: ['file'],
   hostname: 'host-1',
@@ -40,22 +41,50 @@ function refused(toml: string | Uint8Array, more: Partial<Input> = {}): readonly
   return result.ok ? [] : result.problems;
 }
 
-const fixture = (name: string) => readFileSync(path.join(FIXTURES, name), 'utf8');
+const bytesOf = (name: string) => readFileSync(path.join(FIXTURES, name));
+const fixture = (name: string) => bytesOf(name).toString('utf8');
 const fixtures = (folder: string) => readdirSync(path.join(FIXTURES, folder)).map((name) => `${folder}/${name}`);
+/** What the names of the bad files begin with. */
+const DEFECTS = [
+  'approval',
+  'branch',
+  'encoding',
+  'folders',
+  'journal-ref',
+  'listen',
+  'missing',
+  'mount',
+  'not-available',
+  'range',
+  'secret',
+  'several',
+  'syntax',
+  'text',
+  'type',
+  'unknown',
+  'url',
+];
 
 describe('a wrong configuration file', () => {
+  it('has an example of every kind of defect, none of them lost', () => {
+    const names = fixtures('bad').map((name) => path.basename(name));
+    const lost = DEFECTS.filter((defect) => !names.some((name) => name.startsWith(`${defect}-`)));
+    expect(lost).toEqual([]);
+  });
+
   it.each(fixtures('bad'))('%s is refused with all its problems, each at its place', (name) => {
     const text = fixture(name);
     const expected = [...text.matchAll(/^# expect: (\S+) (\S+) (.*)$/gm)].map(([, code, line, message = '']) => {
       return { code, line: line === '-' ? undefined : Number(line), message: expect.stringContaining(message) };
     });
-    const found = refused(text);
+    expect(expected).not.toEqual([]);
+    const found = refused(bytesOf(name));
     expect(found.map(({ code, line, message }) => ({ code, line, message }))).toEqual(expected);
     expect(found.every((problem) => problem.path === 'dispatcher.toml' && problem.severity === 'error')).toBe(true);
   });
 
   it.each(fixtures('bad'))('%s never has a value quoted (R14)', (name) => {
-    expect(JSON.stringify(refused(fixture(name)))).not.toContain(HIDDEN);
+    expect(JSON.stringify(refused(bytesOf(name)))).not.toContain(HIDDEN);
   });
 
   it('is refused as no plain UTF-8 with a byte order mark, a NUL or other bytes', () => {
@@ -124,6 +153,17 @@ describe('a right configuration file', () => {
     const { approval } = accepted(SMALLEST).config;
     const nobody = { all: [], any: [], atLeast: 0, selfApprove: false };
     expect([approval.low, approval.medium, approval.high]).toEqual([nobody, null, null]);
+  });
+
+  it.each([
+    ['medium', '["forge-review"]', ['forge-review'], []],
+    ['medium', '["forge-merge"]', ['forge-merge'], []],
+    ['high', '["forge-merge", "signed-commit"]', ['forge-merge', 'signed-commit'], []],
+    ['high', '["signed-tag"]', ['signed-tag'], []],
+    ['high', '{ any = ["forge-review", "signed-tag"], at_least = 2 }', [], ['forge-review', 'signed-tag']],
+  ] as const)('may name for %s the rules %s, of which this version need not have each', (tier, rules, all, any) => {
+    const { config, warnings } = accepted(`${SMALLEST}[approval]\n${tier} = ${rules}\n`);
+    expect([config.approval[tier], warnings]).toMatchObject([{ all, any }, []]);
   });
 
   it('keeps every key that it sets', () => {

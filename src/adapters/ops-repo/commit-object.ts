@@ -47,7 +47,8 @@ function parsePerson(text: string): Person {
   return { name: text.slice(0, open).trim(), email: text.slice(open + 1, close).trim() };
 }
 
-const LATEST_SECOND = 8.64e12;
+/** End of the year 9999: what lies beyond has no ISO 8601 form of four digits. */
+export const LATEST_SECOND = 253_402_300_799;
 
 /** Of a time that can't be read, the beginning of time: it makes nothing look fresh. */
 function timeOf(identity: string): string {

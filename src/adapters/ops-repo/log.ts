@@ -2,6 +2,7 @@ import path from 'node:path';
 import { isOid, type Oid, oid } from '../../domain/ids.ts';
 import type { FirstParentChange, TreeChange } from '../../ports/ops-repo.ts';
 import type { Cache } from './cache.ts';
+import { LATEST_SECOND } from './commit-object.ts';
 import { GitFailure } from './failure.ts';
 import type { Git } from './git.ts';
 import { parseRawChange, rawOptions } from './tree.ts';
@@ -105,7 +106,7 @@ class LogReader {
 function parseHeader(token: string): LastChange {
   const [, id = '', seconds = ''] = /^([0-9a-f]{40,64}) ([0-9]+)$/.exec(token) ?? [];
   if (!isOid(id)) throw new GitFailure('other', 'git log', 'printed what it never prints');
-  return { commit: id, committedAt: new Date(Math.min(Number(seconds), 8.64e12) * 1000).toISOString() };
+  return { commit: id, committedAt: new Date(Math.min(Number(seconds), LATEST_SECOND) * 1000).toISOString() };
 }
 
 /** Every path with the suffix that any commit, on any side of any merge, ever added. */

@@ -4,7 +4,7 @@ import { toError } from '../../errors.ts';
 import type { Log } from '../../ports/log.ts';
 
 export interface Health {
-  /** `host:port` where it really listens; null: it does not. */
+  /** URL at which it really listens; null: it does not. */
   readonly address: string | null;
   close(): Promise<void>;
 }

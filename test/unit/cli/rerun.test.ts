@@ -227,7 +227,11 @@ describe('edge-dispatcher rerun', () => {
       ['u', 'ERR_FILE_ENCODING'],
       ['Upper', 'ERR_FILE_NAME'],
     ] as const) {
-      expect(await rerun(id)).toMatchObject({ code: 2, answer: null, stderr: expect.stringContaining(code) });
+      expect(await rerun(id)).toMatchObject({
+        code: 2,
+        answer: { error: { code } },
+        stderr: expect.stringContaining(code),
+      });
     }
     expect(readdirSync(path.join(root, 'vault'), { recursive: true })).toEqual(before);
   });

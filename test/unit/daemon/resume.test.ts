@@ -168,6 +168,35 @@ describe('a new start', () => {
     expect([bench.journal.state.ended.get('a')?.held_until, bench.journal.state.entries.size]).toEqual([undefined, 0]);
   });
 
+  it('keeps the slot until the deadline where the result, and with it the outcome, was deleted (R19)', async () => {
+    const bench = await orphan();
+    const path = 'vault/actions/a.result.json';
+    bench.repo.commitFiles({ [path]: '{}' });
+    bench.repo.commitFiles({ [path]: null });
+    await bench.once();
+    expect(bench.journal.state.ended.get('a')?.held_until).toBe('2026-03-31T13:12:00.000Z');
+    expect(bench.recorded('a')).toBe(0);
+  });
+
+  it('leaves to the newer process of its name what that has claimed', async () => {
+    const bench = new StoryBench();
+    for (const id of ['a', 'b']) bench.engine.behaviours.set(id, { runMs: 60_000 });
+    bench.addAction('a');
+    const [first, second] = [bench.process(), bench.process()];
+    const stop = new AbortController();
+    const both = [first.daemon.run(stop.signal)];
+    await bench.pass(2000);
+    both.push(second.daemon.run(stop.signal));
+    await bench.pass(2000);
+    bench.addAction('b');
+    first.gate.calls.length = 0;
+    await bench.pass(20_000);
+    expect(first.gate.calls.filter((call) => call.startsWith('engine.'))).toEqual([]);
+    expect(bench.engine.executions).toHaveLength(2);
+    stop.abort();
+    await bench.drive(Promise.all(both));
+  });
+
   it('removes what was minted and never claimed, once its time is over', async () => {
     const bench = new StoryBench();
     bench.addAction('a');

@@ -95,6 +95,12 @@ describe('what a run leaves behind', () => {
     });
   });
 
+  it('is not complete when its runner cut it at the limit (R10)', async () => {
+    const { result } = await resultOf({ stdout: 'out', cut: true });
+    expect(result.output).toMatchObject({ stdout: { bytes: 3, complete: false }, stderr: { complete: false } });
+    expect(result.run?.digest_verified).toBe(true);
+  });
+
   it('keeps artifacts, and says why one is not there', async () => {
     const bench = new StoryBench();
     bench.engine.behaviours.set('a', { artifacts: { 'dist/a': 'A', 'dist/changed': 'B', 'dist/gone': 'C' } });

@@ -38,7 +38,7 @@ const trailer = (record: AttemptRecord): Trailer => ({
   reason: null,
   started: '2026-03-31T12:00:01.111Z',
   finished: '2026-03-31T12:00:02.222Z',
-  digest: { action: record.action.blob, formula: record.formula.blob },
+  digest: { action: record.action.blob, formula: record.entry.formula_blob },
   masked: { TOKEN: 2 },
   stdout: { bytes: 0, sha256: '', cut: false },
   stderr: { bytes: 0, sha256: '', cut: false },

@@ -179,6 +179,17 @@ describe('conditions of an action', () => {
     expect((await bench.drive(daemon.once(signal))).results).toMatchObject([{ id: 'a', outcome: 'succeeded' }]);
   });
 
+  it('waits where the journal says that it has ended, though the branch never held a result of it (R4)', async () => {
+    const bench = new StoryBench();
+    bench.addAction('a');
+    bench.journal.change((_, ended) =>
+      ended.set('a', { id: 'a', token: '0'.repeat(32), ended_at: '2026-03-31T11:00:00Z' }),
+    );
+    const { report } = await bench.once();
+    expect(report.waiting).toMatchObject([{ id: 'a', reason: { code: 'ERR_ALREADY_RECORDED' } }]);
+    expect(bench.access.wrappers.size).toBe(0);
+  });
+
   it('waits where the branch was rewritten, until that is accepted (R4)', async () => {
     const bench = new StoryBench();
     bench.addAction('a');

@@ -146,6 +146,18 @@ const rows: readonly Row[] = [
 ];
 
 describe('outcomeOf', () => {
+  it('takes no success where the runner itself said another code than the engine', () => {
+    expect(outcomeOf(exited(0), said(3), null)).toMatchObject({ outcome: 'failed', exitCode: 3 });
+  });
+
+  it.each(['ERR_WRAPPER_USED', 'ERR_DIGEST'] as const)('lets no wish to stop hide the security event %s', (code) => {
+    expect(outcomeOf(ENDS['exit 69'], said(69, { reason: code }), cancel)).toMatchObject({
+      outcome: 'failed',
+      exitCode: 69,
+      reason: { code },
+    });
+  });
+
   it.each(rows)('%s, trailer %s, asked to stop by %s: %s (E1)', (...row) => {
     expect(short(told([row[0], row[1], row[2]]))).toBe(row[3]);
   });
