@@ -20,18 +20,20 @@ function pairProblems({ engine, access }: CheckedConfig, { engines }: Available,
   ];
 }
 
-/** A formula or the policy among the actions would be taken for an action. */
+/** A formula or the policy among the actions would be taken for an action; no file is a folder too. */
 function pathProblems({ ops_repo }: CheckedConfig, origin: Origin): Problem[] {
   const isBelow = (inner: string, outer: string) => `${inner}/`.startsWith(`${outer}/`);
   const { actions_dir, formulas_dir, policy_file } = ops_repo;
-  const pairs = [
-    ['formulas_dir', isBelow(formulas_dir, actions_dir) || isBelow(actions_dir, formulas_dir), 'actions_dir'],
-    ['policy_file', isBelow(policy_file, actions_dir), 'actions_dir'],
-    ['policy_file', isBelow(policy_file, formulas_dir), 'formulas_dir'],
-  ] as const;
-  return pairs
-    .filter(([, overlaps]) => overlaps)
-    .map(([key, , other]) => problemAt(['ops_repo', key], `must not lie in ${other} of [ops_repo]`, origin));
+  const areNested = isBelow(formulas_dir, actions_dir) || isBelow(actions_dir, formulas_dir);
+  const nested = areNested ? ['must not lie in actions_dir of [ops_repo], and not around it'] : [];
+  const [policy] = Object.entries({ actions_dir, formulas_dir }).flatMap(([key, folder]) => {
+    if (isBelow(policy_file, folder)) return [`must not lie in ${key} of [ops_repo]`];
+    return isBelow(folder, policy_file) ? [`is a file and must not be a folder around ${key} of [ops_repo]`] : [];
+  });
+  return [
+    ...nested.map((what) => problemAt(['ops_repo', 'formulas_dir'], what, origin)),
+    ...(policy === undefined ? [] : [problemAt(['ops_repo', 'policy_file'], policy, origin)]),
+  ];
 }
 
 /** A setting that does nothing is a misunderstanding that comes out late. */

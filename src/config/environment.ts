@@ -154,7 +154,8 @@ function unknownVariables(env: Environment, settings: readonly Setting[]): Probl
     .map((name) => {
       const meant = nearestName(name, known);
       const message = `${name} is no variable of this version${meant === undefined ? '' : `; did you mean ${meant}?`}`;
-      return { code: 'ERR_CONFIG_UNKNOWN', path: ENVIRONMENT, message, severity: 'warning' };
+      const hint = 'Remove the variable or mend its spelling.';
+      return { code: 'ERR_CONFIG_UNKNOWN', path: ENVIRONMENT, message, severity: 'warning', hint };
     });
 }
 

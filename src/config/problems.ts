@@ -2,8 +2,9 @@ import type { SchemaIssue } from '../domain/config-sections.ts';
 import { isTable, type Setting, secretName, type Table, variableName } from '../domain/config-settings.ts';
 import { fieldName, type KeyPath, nearestName, type Place } from '../domain/problems.ts';
 import type { TomlFile } from '../domain/toml.ts';
-import type { Problem } from '../errors.ts';
+import { CODES, type Problem } from '../errors.ts';
 import { ENVIRONMENT, type Override } from './environment.ts';
+import { NOT_YET_KEYS, NOT_YET_SECTIONS, NOT_YET_VALUES } from './not-yet.ts';
 
 /** What was given, and where: to say of each problem which line or variable it comes from. No value is ever quoted. */
 export interface Origin {
@@ -14,14 +15,25 @@ export interface Origin {
   readonly settings: readonly Setting[];
 }
 
-/** All that the schema found, in the order of the schema. */
-export function schemaProblems(issues: readonly SchemaIssue[], origin: Origin): Problem[] {
-  return issues.flatMap((issue) => issueProblems(issue, [], origin));
+/** All that the schema found, in its order; of a key whose value fails several checks, the first, which is the coarsest. */
+export function schemaProblems(issues: readonly SchemaIssue[], origin: Origin, above: KeyPath = []): Problem[] {
+  const first = new Map<string, SchemaIssue>();
+  for (const issue of issues) {
+    const place = fieldPlace(issue);
+    if (!first.has(place)) first.set(place, issue);
+  }
+  return [...first.values()].flatMap((issue) => issueProblems(issue, above, origin));
+}
+
+/** What is unknown in a table is a defect of its own, beside what is wrong with the table. */
+function fieldPlace({ code, path }: SchemaIssue): string {
+  return JSON.stringify([code === 'unrecognized_keys', ...asKeys(path)]);
 }
 
 /** One problem at one key: in the file with its line, or in the environment with its variable. */
 export function problemAt(path: KeyPath, what: string, origin: Origin, more: Partial<Problem> = {}): Problem {
-  const base = { code: 'ERR_CONFIG_FIELD', severity: 'error' } as const;
+  const code = more.code ?? 'ERR_CONFIG_FIELD';
+  const base = { code, severity: 'error', hint: CODES[code].hint } as const;
   const override = origin.overrides.find((one) => isPrefix(one.path, path));
   if (override !== undefined) return { ...base, path: ENVIRONMENT, message: `${override.variable} ${what}`, ...more };
   const message = `${fieldName(path)} ${what}`;
@@ -45,7 +57,7 @@ function issueProblems(issue: SchemaIssue, above: KeyPath, origin: Origin): Prob
   const path = [...above, ...asKeys(issue.path)];
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownProblem([...path, key], origin));
   if (issue.code === 'invalid_union') return unionProblems(issue.errors, path, origin);
-  if (issue.code === 'invalid_key') return issue.issues.flatMap((inner) => issueProblems(inner, path, origin));
+  if (issue.code === 'invalid_key') return schemaProblems(issue.issues, origin, path);
   if (issue.code === 'invalid_value') return [optionProblem(path, issue.values.map(String), origin)];
   return [keyProblem(path, sentence(issue), origin)];
 }
@@ -56,11 +68,21 @@ function asKeys(path: readonly PropertyKey[]): KeyPath {
 }
 
 function sentence(issue: SchemaIssue): string {
+  if (issue.message.startsWith('must ')) return issue.message;
   if (issue.code === 'invalid_type') return `must be ${TYPES[issue.expected] ?? `a value of type ${issue.expected}`}`;
-  if (issue.code === 'too_small') return `must be at least ${issue.minimum}`;
-  if (issue.code === 'too_big') return `must be at most ${issue.maximum}`;
+  if (issue.code === 'too_small') return sizeSentence(issue.origin, 'least', issue.minimum);
+  if (issue.code === 'too_big') return sizeSentence(issue.origin, 'most', issue.maximum);
   return issue.message;
 }
+
+/** A limit of a text or a list is one of its length. */
+function sizeSentence(origin: string, side: 'least' | 'most', limit: number | bigint): string {
+  const unit = UNITS[origin];
+  if (unit === undefined) return `must be at ${side} ${limit}`;
+  return side === 'least' && Number(limit) === 1 ? 'must not be empty' : `must have at ${side} ${limit} ${unit}`;
+}
+
+const UNITS: Readonly<Record<string, string>> = { string: 'characters', array: 'elements' };
 
 const TYPES: Readonly<Record<string, string>> = {
   string: 'a string in quotes',
@@ -82,12 +104,13 @@ function keyProblem(path: KeyPath, what: string, origin: Origin): Problem {
 /** The branch that the value was meant for is the one that takes its kind; with none, all kinds are named. */
 function unionProblems(branches: readonly (readonly SchemaIssue[])[], path: KeyPath, origin: Origin): Problem[] {
   const meant = branches.find((issues) => !issues.some((one) => one.code === 'invalid_type' && one.path.length === 0));
-  if (meant !== undefined) return meant.flatMap((issue) => issueProblems(issue, path, origin));
+  if (meant !== undefined) return schemaProblems(meant, origin, path);
   const kinds = branches.flatMap((issues) => issues.map((one) => sentence(one).replace('must be ', '')));
   return [keyProblem(path, `must be ${kinds.join(' or ')}`, origin)];
 }
 
 function optionProblem(path: KeyPath, options: readonly string[], origin: Origin): Problem {
+  if (NOT_YET_KEYS.includes(path.join('.'))) return notYet(path, origin);
   const given = valueAt(origin.tree, path);
   const choice = options.join(', ');
   if (typeof given !== 'string') return keyProblem(path, `must be one of: ${choice}`, origin);
@@ -99,37 +122,6 @@ function optionProblem(path: KeyPath, options: readonly string[], origin: Origin
 }
 
 // Keys that are not in the schema
-
-/** Of the formats, but nothing in this version acts on it: to take it silently would promise what is not done. */
-const NOT_YET_SECTIONS = [
-  'forge',
-  'notify',
-  'sidecar',
-  'access.vault',
-  'engine.nomad',
-  'engine.kubernetes',
-  'engine.argo',
-  'engine.pool',
-];
-const NOT_YET_KEYS = [
-  'dispatcher.peers',
-  'ops_repo.signing_key_file',
-  'approval.forge_admins',
-  'http.token_file',
-  'http.webhook_secret_file',
-];
-/** Rules and kinds of the formats; those that this version has are not asked for here. */
-const NOT_YET_VALUES = [
-  'nomad',
-  'kubernetes',
-  'argo',
-  'pool',
-  'vault',
-  'forge-review',
-  'forge-merge',
-  'signed-commit',
-  'signed-tag',
-];
 
 function unknownProblem(path: KeyPath, origin: Origin): Problem {
   const name = path.join('.');

@@ -22,15 +22,18 @@ export interface Available {
   readonly accesses: readonly string[];
 }
 
+const ONE_LINE = /^[^\0\r\n]*$/;
 const optionalText = (text: z.ZodString = z.string()) =>
   text.transform((value) => (value === '' ? null : value)).prefault('');
-const optionalFile = () => optionalText(z.string().regex(/^[^\0\n]*$/, 'must be the path of a file, on one line'));
+const optionalFile = () => optionalText(z.string().regex(ONE_LINE, 'must be the path of a file, on one line'));
 const count = (least: number, most: number) => z.int().min(least).max(most);
 const amount = (least: number, most: number) => z.number().min(least).max(most);
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const GIT_NAME = /^(?!.*(?:\.\.|\/\/|@\{|\.lock(?:\/|$)|\/\.|\/$|\.$))[^\s~^:?*[\\/.\p{Cc}-][^\s~^:?*[\\\p{Cc}]*$/u;
-const JOURNAL_REF = /^refs\/(?!heads\/|tags\/|remotes\/)/;
+/** What git takes for another thing than a branch of this name, or refuses to create. */
+const BRANCH = /^(?!(?:HEAD|@)$|refs\/)/;
+const JOURNAL_REF = /^refs\/(?!(?:heads|tags|remotes)\/)[^/]+\/./;
 const REPO_PATH = /^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[^\\\p{Cc}]+$/u;
 const MIB = 1024 ** 2;
 
@@ -43,21 +46,29 @@ const repoPath = (path: string, about: string) =>
 
 const dispatcherSection = z.strictObject({
   name: optionalText(z.string().regex(new RegExp(`^$|${NAME.source}`), 'must be letters, digits, . _ - (at most 64)')),
-  state_dir: z.string().min(1, 'must be a folder').default('/var/lib/edge-dispatcher'),
+  state_dir: z
+    .string()
+    .min(1)
+    .regex(ONE_LINE, 'must be the path of a folder, on one line')
+    .default('/var/lib/edge-dispatcher'),
   poll_seconds: amount(0.1, 3600).default(5),
   peers: z.array(z.string()).max(0).default([]),
 });
 
 const opsRepoSection = z.strictObject({
   url: z.string().superRefine(refuse(gitUrlProblem)),
-  branch: z.string().regex(GIT_NAME, 'must be the name of a branch').default('main'),
+  branch: z
+    .string()
+    .regex(GIT_NAME, 'must be the name of a branch')
+    .regex(BRANCH, 'must be the name of a branch alone: not HEAD, not @, no refs/ before it')
+    .default('main'),
   actions_dir: repoPath('vault/actions', 'where actions and their results lie'),
   formulas_dir: repoPath('vault/formulas', 'where formulas lie'),
   policy_file: repoPath('vault/policy.toml', 'tiers and approvers'),
   journal_ref: z
     .string()
     .regex(GIT_NAME, 'must be the full name of a ref')
-    .regex(JOURNAL_REF, 'must begin with refs/ and be no branch or tag')
+    .regex(JOURNAL_REF, 'must be of the form refs/<folder>/<name> and be no branch or tag')
     .default('refs/dispatcher/journal'),
   journal_url: optionalText(z.string().superRefine(refuse((url) => (url === '' ? null : gitUrlProblem(url))))),
   username: z
@@ -77,7 +88,7 @@ const opsRepoSection = z.strictObject({
 const runnerSection = z.strictObject({ agent: z.array(z.string().min(1)).default([]) });
 
 const mountSchema = z.strictObject({
-  path: optionalText(z.string().regex(/^(?:$|\/)/, 'must be an absolute path')),
+  path: optionalText(z.string().regex(/^(?:$|\/[^\0\r\n]*$)/, 'must be an absolute path, on one line')),
   host_volume: optionalText(z.string().regex(/^[A-Za-z0-9_-]{0,128}$/, 'must be the name of a host volume')),
 });
 const mountsSection = z.record(

@@ -8,10 +8,12 @@ const FORMS = 'must be an https:// or ssh:// address or a path';
 /** Null: fine as the URL of a git repo (https, ssh or a path; http on loopback only). Else what is wrong. */
 export function gitUrlProblem(url: string): string | null {
   if (url.trim() === '') return 'is missing: name the repo by https, ssh or a path';
-  if (/[\p{Cc}]/u.test(url) || url.startsWith('-')) return FORMS;
+  if (url !== url.trim()) return SPACES;
+  if (/\p{Cc}/u.test(url) || url.startsWith('-')) return FORMS;
   if (/^[a-z0-9+.-]+::/i.test(url)) return `${FORMS}, not a remote helper`;
   const scheme = SCHEME.exec(url)?.[1]?.toLowerCase();
-  return scheme === undefined ? null : remoteProblem(url, scheme);
+  if (scheme !== undefined) return remoteProblem(url, scheme);
+  return /^[^/:]*@-[^/]*:/.test(url) ? HOST : null;
 }
 
 /** A path rather than an address. */
@@ -33,17 +35,24 @@ function remoteProblem(url: string, scheme: string): string | null {
   if (!['https', 'http', 'ssh', 'file'].includes(scheme)) return FORMS;
   if (!URL.canParse(url)) return 'is no address that can be read';
   const { username, password, hostname, search, hash } = new URL(url);
-  if (password !== '' || (username !== '' && scheme !== 'ssh')) return CREDENTIALS;
-  if (search !== '' || hash !== '') return 'must not have a part after ? or #';
+  if (scheme === 'ssh' && password !== '') return 'must not hold a password: use ssh_key_file';
+  if (scheme !== 'ssh' && `${username}${password}` !== '') return CREDENTIALS;
+  if ([hostname, username].some((part) => /^(?:-|%2d)/i.test(part))) return HOST;
+  if (`${search}${hash}` !== '') return 'must not have a part after ? or #';
   if (scheme === 'http' && !LOOPBACK.test(hostname)) return 'must be https: with http the token would travel readable';
   return null;
 }
 
+const SPACES = 'must not begin or end with white space';
+/** The ssh program would take it for an option. */
+const HOST = 'must name a host, and no user or host that begins with -';
 const CREDENTIALS = 'must not hold a user or password: use username and token_file';
 
 /** Null: fine as the place of output and artifacts. */
 export function storeUrlProblem(url: string): string | null {
-  if (!URL.canParse(url)) return 'must be a URL like file:///var/lib/edge-dispatcher/store';
+  if (url !== url.trim()) return SPACES;
+  // A line break or a tab is left out without a word by whoever reads the URL.
+  if (/\p{Cc}/u.test(url) || !URL.canParse(url)) return 'must be a URL like file:///var/lib/edge-dispatcher/store';
   const { protocol, username, password, host } = new URL(url);
   if (username !== '' || password !== '') return 'must not hold a user or password';
   if (protocol !== 'file:') return 'is not available in this version, which has: file';

@@ -107,7 +107,11 @@ describe('EDGE_<SECTION>_<KEY>', () => {
   it('only warns when there is no such key, with the nearest one', () => {
     const { warnings } = accepted({ EDGE_LIMITS_IN_FLIHGT: '7', EDGE_FORGE_TOKEN_FILE: '/x', OTHER: '1' });
     expect(warnings).toMatchObject([
-      { severity: 'warning', message: expect.stringContaining('did you mean EDGE_LIMITS_IN_FLIGHT?') },
+      {
+        severity: 'warning',
+        message: expect.stringContaining('did you mean EDGE_LIMITS_IN_FLIGHT?'),
+        hint: 'Remove the variable or mend its spelling.',
+      },
       { severity: 'warning', message: expect.stringContaining('EDGE_FORGE_TOKEN_FILE is no variable') },
     ]);
   });

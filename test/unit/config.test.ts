@@ -56,8 +56,10 @@ const DEFECTS = [
   'mount',
   'not-available',
   'range',
+  'runner',
   'secret',
   'several',
+  'state-dir',
   'syntax',
   'text',
   'type',
@@ -81,6 +83,10 @@ describe('a wrong configuration file', () => {
     const found = refused(bytesOf(name));
     expect(found.map(({ code, line, message }) => ({ code, line, message }))).toEqual(expected);
     expect(found.every((problem) => problem.path === 'dispatcher.toml' && problem.severity === 'error')).toBe(true);
+  });
+
+  it.each(fixtures('bad'))('%s is told what to do about each problem', (name) => {
+    expect(refused(bytesOf(name)).filter(({ hint }) => (hint ?? '').trim() === '')).toEqual([]);
   });
 
   it.each(fixtures('bad'))('%s never has a value quoted (R14)', (name) => {
@@ -107,6 +113,36 @@ describe('a wrong configuration file', () => {
   it('names the key and the variable that take a secret instead', () => {
     const [problem] = refused(`${SMALLEST.replace('[engine]', `token = "${HIDDEN}"\n[engine]`)}`);
     expect(problem?.hint).toContain('ops_repo.token_file, or set EDGE_OPS_REPO_TOKEN');
+  });
+
+  it('counts the length of texts and lists in characters and elements, and takes the words of the section itself', () => {
+    const section = z.strictObject({
+      code: z.string().min(3).default('abc'),
+      short: z.string().max(2).default(''),
+      hosts: z.array(z.string()).min(1).default(['a']),
+      zones: z.array(z.string()).min(2).default(['a', 'b']),
+      word: z.string().min(2, 'must be a word').default('ab'),
+    });
+    const own = { ...sections, 'engine.subprocess': section };
+    const toml = `${SMALLEST}[engine.subprocess]\ncode = "a"\nshort = "abc"\nhosts = []\nzones = []\nword = ""\n`;
+    const result = readConfig({ ...version, sections: own, file: { path: 'x', bytes: Buffer.from(toml) } });
+    expect(result.ok ? [] : result.problems.map(({ message }) => message)).toEqual([
+      'engine.subprocess.code must have at least 3 characters',
+      'engine.subprocess.short must have at most 2 characters',
+      'engine.subprocess.hosts must not be empty',
+      'engine.subprocess.zones must have at least 2 elements',
+      'engine.subprocess.word must be a word',
+    ]);
+  });
+
+  it.each(['path', 'state_dir'])('is refused with a NUL or a line break in the %s that a variable gives', (key) => {
+    const variable = key === 'path' ? 'EDGE_MOUNTS_SSH_PATH' : 'EDGE_DISPATCHER_STATE_DIR';
+    const problems = ['/a\0b', '/a\nb', '/a\rb'].map((value) => refused(SMALLEST, { env: { [variable]: value } }));
+    expect(problems.map((each) => each.map(({ message }) => message.split(' ')[0]))).toEqual([
+      [variable],
+      [variable],
+      [variable],
+    ]);
   });
 
   it('is refused for an engine and an access that do not go together', () => {
@@ -199,6 +235,8 @@ describe('a right configuration file', () => {
     'https://forge.example/ops.git',
     'ssh://git@forge.example/ops.git',
     'git@forge.example:ops/ops.git',
+    'git@forge-2.example:-ops/ops.git',
+    '/srv/a@-b:c/ops.git',
     'http://127.0.0.1:3000/ops.git',
     'file:///srv/ops.git',
     '/srv/ops.git',
@@ -212,9 +250,23 @@ describe('a right configuration file', () => {
     'https://forge.example/ops.git?access_token=x',
     'git://forge.example/ops.git',
     '-oProxyCommand=x',
+    'ssh://-oProxyCommand=x/ops.git',
+    'git@-oProxyCommand=x:ops.git',
+    ' /srv/ops.git',
+    '/srv/ops.git\u00A0',
     '',
   ])('may not name the ops repo as %j', (url) => {
     expect(refused(SMALLEST.replace('/srv/ops.git', url))).toMatchObject([{ code: 'ERR_CONFIG_FIELD', line: 2 }]);
+  });
+
+  it.each(['main', 'HEAD-2', 'a@b', 'refs-of/main', 'team/refs/x'])('may name the branch %s', (branch) => {
+    const toml = SMALLEST.replace('[engine]', `branch = "${branch}"\n[engine]`);
+    expect(accepted(toml).config.ops_repo.branch).toBe(branch);
+  });
+
+  it.each(['refs/a/b', 'refs/heads-of/x', 'refs/edge/journal/2'])('may name the journal %s', (ref) => {
+    const toml = SMALLEST.replace('[engine]', `journal_ref = "${ref}"\n[engine]`);
+    expect(accepted(toml).config.ops_repo.journal_ref).toBe(ref);
   });
 
   it('is frozen to its depth', () => {

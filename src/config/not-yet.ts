@@ -1,0 +1,25 @@
+/**
+ * Sections, keys and values of the formats that nothing in this version acts on: to take one silently would promise what
+ * is not done. A value that this version has is not asked for here.
+ */
+
+export const NOT_YET_SECTIONS: readonly string[] = [
+  'forge',
+  'notify',
+  'sidecar',
+  'access.vault',
+  'engine.nomad',
+  'engine.kubernetes',
+  'engine.argo',
+  'engine.pool',
+];
+
+export const NOT_YET_KEYS: readonly string[] = [
+  'dispatcher.peers',
+  'ops_repo.signing_key_file',
+  'approval.forge_admins',
+  'http.token_file',
+  'http.webhook_secret_file',
+];
+
+export const NOT_YET_VALUES: readonly string[] = ['nomad', 'kubernetes', 'argo', 'pool', 'vault'];
