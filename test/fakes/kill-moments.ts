@@ -2,7 +2,7 @@ import { actionText, countingFormula, type DaemonBench, POLICY } from './daemon-
 import { until } from './until.ts';
 
 /** A small seeded generator (mulberry32), so that a moment that failed can be asked for again. */
-function seeded(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

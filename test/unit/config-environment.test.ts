@@ -31,7 +31,7 @@ function read(env: Record<string, string>, file = FILE) {
     ...version,
     sections,
     hostname: 'host-1',
-    cwd: '/work',
+    cwd: '/srv',
     env,
     file: { path: 'dispatcher.toml', bytes: Buffer.from(file) },
   };

@@ -19,7 +19,7 @@ const version = {
   engines: { subprocess: ['file', 'vault'] },
   accesses: ['file'],
   hostname: 'host-1',
-  cwd: '/work',
+  cwd: '/srv',
   env: {},
 };
 const SMALLEST = '[ops_repo]\nurl = "/srv/ops.git"\n[engine]\nkind = "subprocess"\n';
@@ -209,7 +209,7 @@ describe('a right configuration file', () => {
       ops_repo: {
         branch: 'ops/main',
         journal_url: 'git@forge.example:ops/journal.git',
-        known_hosts_file: '/work/hosts',
+        known_hosts_file: '/srv/hosts',
       },
       approval: {
         medium: { all: ['trust-branch'], any: [], atLeast: 0, selfApprove: false },
@@ -226,8 +226,8 @@ describe('a right configuration file', () => {
 
   it('lets relative paths start at the working directory, also that of the ops repo', () => {
     const { config } = accepted(`${fixture('good/local-path.toml')}[dispatcher]\nstate_dir = "state"\n`);
-    expect([config.ops_repo.url, config.dispatcher.state_dir]).toEqual(['/work/repos/ops.git', '/work/state']);
-    expect(config.store.url).toBe('file:///work/state/store');
+    expect([config.ops_repo.url, config.dispatcher.state_dir]).toEqual(['/srv/repos/ops.git', '/srv/state']);
+    expect(config.store.url).toBe('file:///srv/state/store');
     expect(config.http.listen).toBeNull();
   });
 
@@ -299,8 +299,8 @@ describe('the embedded default', () => {
       ok: true,
       config: {
         source: 'embedded',
-        dispatcher: { state_dir: '/work/edge-data' },
-        ops_repo: { url: '/work/edge-data/ops.git' },
+        dispatcher: { state_dir: '/srv/edge-data' },
+        ops_repo: { url: '/srv/edge-data/ops.git' },
         approval: { low: trusted, medium: trusted, high: trusted },
         engine: { kind: 'subprocess' },
         access: { kind: 'file' },
@@ -323,8 +323,8 @@ describe('the embedded default', () => {
 
 describe('findConfigFile', () => {
   it('answers the file of the option, there or not, and else dispatcher.toml if it is there', () => {
-    expect(findConfigFile('my.toml', '/work')).toBe('/work/my.toml');
-    expect(findConfigFile('/etc/my.toml', '/work')).toBe('/etc/my.toml');
+    expect(findConfigFile('my.toml', '/srv')).toBe('/srv/my.toml');
+    expect(findConfigFile('/etc/my.toml', '/srv')).toBe('/etc/my.toml');
     expect(findConfigFile(undefined, FIXTURES)).toBeNull();
   });
 });
