@@ -43,6 +43,7 @@ async function run(io: Io, options: GlobalOptions & { once?: boolean }): Promise
         ops_repo: path.basename(config.ops_repo.url),
         branch: config.ops_repo.branch,
         engine: config.engine.kind,
+        health: health.address,
       });
       try {
         await daemon.run(io.signal);

@@ -33,6 +33,7 @@ export interface DaemonBench {
 interface ConfigChanges {
   readonly url?: string;
   readonly approval?: string;
+  readonly listen?: string;
   readonly more?: string;
 }
 
@@ -118,7 +119,7 @@ kind = "subprocess"
 [access]
 kind = "file"
 [http]
-listen = ""
+listen = ${JSON.stringify(changes.listen ?? '')}
 ${changes.more ?? ''}
 `;
 }

@@ -229,3 +229,21 @@ it('E6: a task that forges its trailer and exit file, reads other secrets and pl
     complete: isRoot ? result.output?.stderr.complete : true,
   }).toEqual({ outcome: 'failed', isolated: isRoot, exit_code: 9, read: false, complete: true });
 });
+
+it('answers on /healthz and /readyz where the configuration says, and stops listening when it stops', async () => {
+  await bench.push({ 'vault/policy.toml': POLICY });
+  await bench.writeConfig({ listen: '127.0.0.1:0' });
+  const daemon = bench.start(['run']);
+  await until('it is up', () => daemon.stderr().includes('"watching"'), 20_000);
+  const line = daemon
+    .stderr()
+    .split('\n')
+    .find((text) => text.includes('"watching"'));
+  const { health } = JSON.parse(line ?? '{}') as { health: string };
+  const ask = async (where: string) =>
+    (await fetch(new URL(where, health), { headers: { connection: 'close' } })).status;
+  expect(await ask('/healthz')).toBe(200);
+  await until('it is ready', async () => (await ask('/readyz')) === 200, 20_000);
+  daemon.child.kill('SIGTERM');
+  expect(await daemon.ended).toEqual({ code: 0, signal: null });
+});

@@ -30,7 +30,8 @@ export async function startHealth(
     });
   });
   try {
-    const address = await server.listen(listen);
+    // A copy: the server writes into what it gets, and the configuration is frozen.
+    const address = await server.listen({ ...listen });
     return { address, close: () => server.close() };
   } catch (error) {
     log.warn('health endpoints are off: cannot listen', { ...listen, err: toError(error) });

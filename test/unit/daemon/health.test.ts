@@ -18,7 +18,8 @@ async function start(unready: () => readonly Reason[], port = 0) {
     error: quiet,
     warn: (message: string, fields?: object) => void warnings.push([message, fields]),
   };
-  const health: Health = await startHealth({ host: '127.0.0.1', port }, unready, log);
+  // Frozen, as the configuration is.
+  const health: Health = await startHealth(Object.freeze({ host: '127.0.0.1', port }), unready, log);
   closers.push(() => health.close());
   const ask = async (path: string) => {
     const response = await fetch(new URL(path, health.address ?? ''), { headers: { connection: 'close' } });

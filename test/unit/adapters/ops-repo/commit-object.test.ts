@@ -59,7 +59,9 @@ describe('a commit object', () => {
 
   it('of a time that can not be read is as old as can be', () => {
     expect(parse(`${head}author ${who}\ncommitter A <a@x> soon\n\nx`).committedAt).toBe('1970-01-01T00:00:00.000Z');
-    expect(parse(`${head}author ${who}\ncommitter A <a@x> 999999999999999 +0\n\nx`).committedAt).toBe('9999-12-31T23:59:59.000Z');
+    expect(parse(`${head}author ${who}\ncommitter A <a@x> 999999999999999 +0\n\nx`).committedAt).toBe(
+      '9999-12-31T23:59:59.000Z',
+    );
   });
 
   it('is never an error, whatever its bytes are', () => {
