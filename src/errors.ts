@@ -73,7 +73,10 @@ export const CODES = {
   ERR_SLOT: { class: 'waiting', hint: 'Runs when one of the running actions has ended.' },
   ERR_GROUP: { class: 'waiting', hint: 'Runs when another action of its concurrency group has ended.' },
   ERR_PAUSED: { class: 'waiting', hint: 'Run `resume`, or remove vault/PAUSE from the branch.' },
-  ERR_HISTORY_DIVERGED: { class: 'waiting', hint: 'Look at what was force-pushed, then `doctor --accept-history`.' },
+  ERR_HISTORY_DIVERGED: {
+    class: 'waiting',
+    hint: 'Look at what was force-pushed; to accept it, delete accepted-tip in state_dir.',
+  },
   ERR_ALREADY_RECORDED: { class: 'waiting', hint: 'It had a result once. Use `rerun` to make a new action of it.' },
   ERR_FOREIGN_RESULT: { class: 'waiting', hint: 'Somebody else wrote its result file. Look at who, and `rerun`.' },
   ERR_CLAIMED_ELSEWHERE: { class: 'waiting', hint: 'Another dispatcher runs it; its result will come from there.' },

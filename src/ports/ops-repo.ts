@@ -73,7 +73,7 @@ export type PublishAnswer =
 export interface OpsRepo {
   /** Asks the server for the branch tip and fetches what is new: one request when nothing has changed. */
   refresh(signal?: AbortSignal): Promise<Tips>;
-  /** Makes the present tip the accepted one after it was found not to descend (`doctor --accept-history`). */
+  /** Makes the present tip the accepted one after it was found not to descend. */
   acceptHistory(): Promise<void>;
   /** All entries (files and what pretends to be one, no trees but such as are named like files) beneath the folders. */
   list(commit: Oid, under: readonly string[]): Promise<readonly TreeEntry[]>;

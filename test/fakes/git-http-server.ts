@@ -46,6 +46,7 @@ export class GitHttpServer {
   /** Redirects one path to another, as forges do after a repo was renamed. */
   renamed: { readonly from: string; readonly to: string } | undefined;
   readonly #options: GitHttpServerOptions;
+  readonly #delayed = new Map<NodeJS.Timeout, () => void>();
   readonly #server: http.Server;
 
   private constructor(options: GitHttpServerOptions, server: http.Server) {
@@ -71,6 +72,10 @@ export class GitHttpServer {
   }
 
   async close(): Promise<void> {
+    for (const [timer, resolve] of this.#delayed) {
+      clearTimeout(timer);
+      resolve();
+    }
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
   }
@@ -78,7 +83,7 @@ export class GitHttpServer {
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const body = await readAll(request).catch(() => null);
     if (body === null) return;
-    if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+    if (this.delayMs > 0) await this.#wait(this.delayMs);
     const isPush = request.method === 'POST' && (request.url ?? '').endsWith('/git-receive-pack');
     const fault = this.#fault(request, isPush);
     if (fault !== null) return this.#end(request, response, fault);
@@ -95,6 +100,16 @@ export class GitHttpServer {
       return;
     }
     this.#end(request, response, answer);
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#delayed.delete(timer);
+        resolve();
+      }, ms);
+      this.#delayed.set(timer, resolve);
+    });
   }
 
   #fault(request: http.IncomingMessage, isPush: boolean): Answer | null {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Result } from '../../src/domain/result.ts';
 import { actionText, countingFormula, type DaemonBench, makeDaemonBench, POLICY } from '../fakes/daemon-bench.ts';
+import { GitHttpServer } from '../fakes/git-http-server.ts';
 import { createSigningKey } from '../fakes/git-repo.ts';
 import { until } from '../fakes/until.ts';
 
@@ -247,3 +248,31 @@ it('answers on /healthz and /readyz where the configuration says, and stops list
   daemon.child.kill('SIGTERM');
   expect(await daemon.ended).toEqual({ code: 0, signal: null });
 });
+
+it('R8: a second signal ends the process at once, and the next start records what was under way', async () => {
+  const server = await GitHttpServer.start({ root: bench.dir });
+  try {
+    await bench.writeConfig({ url: `${server.origin}/ops.git` });
+    await bench.push({
+      'vault/policy.toml': POLICY,
+      'vault/formulas/count.toml': countingFormula(bench, 'count', '; sleep 1'),
+      'vault/actions/one.toml': actionText('one', 'count'),
+    });
+    const daemon = bench.start(['run']);
+    await until('the command has started', async () => (await bench.executions()).size === 1, 20_000);
+    server.delayMs = 4000;
+    await until('its result is on its way', () => daemon.stderr().includes('"recording"'), 20_000);
+    daemon.child.kill('SIGTERM');
+    await until('a second signal was heard', () => {
+      daemon.child.kill('SIGTERM');
+      return daemon.child.exitCode !== null;
+    });
+    expect((await daemon.ended).code).toBe(143);
+    server.delayMs = 0;
+    await once();
+    expect(await resultOf('one')).toMatchObject({ outcome: 'succeeded', attempt: { executions: 1 } });
+    expect(await bench.executions()).toEqual(new Map([['one', 1]]));
+  } finally {
+    await server.close();
+  }
+}, 60_000);

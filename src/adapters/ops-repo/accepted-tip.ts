@@ -5,7 +5,7 @@ import { isErrno, mkdirDurably, writeDurably } from '../durable-file.ts';
 
 /**
  * The last tip that was seen and accepted. Not in the clone, which may be deleted at any time; read anew each time,
- * because `doctor --accept-history` writes it from another process.
+ * because a person accepts a rewritten history from outside of the process.
  */
 export class AcceptedTip {
   readonly #file: string;
