@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config';
 
 const everyTest = 'test/**/*.test.ts';
 const faults = 'test/**/*.faults.ts';
+const smoke = 'test/**/*.smoke.ts';
 const ambient = Object.entries(process.env).map(([name, value = '']) => [name, value] as const);
-const realServices = ambient.filter(([name]) => /^(NOMAD|VAULT|BAO)_/.test(name));
+const realServices = ambient.filter(([name]) => /^(NOMAD|VAULT|BAO|EDGE_SMOKE)_/.test(name));
 const inCi = Boolean(process.env['CI']);
 
 export default defineConfig({
@@ -22,6 +23,8 @@ export default defineConfig({
       { extends: true, test: { name: 'tests', include: [everyTest] } },
       // Fault injection takes minutes: kept out of `npm test`, run by `npm run test:faults`.
       { extends: true, test: { name: 'faults', include: [faults], testTimeout: 600_000, hookTimeout: 120_000 } },
+      // Needs a real Nomad and a real Vault: `npm run test:smoke`.
+      { extends: true, test: { name: 'smoke', include: [smoke], testTimeout: 300_000, hookTimeout: 120_000 } },
     ],
   },
 });

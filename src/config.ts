@@ -157,7 +157,7 @@ function assemble<S extends SectionSchemas>(
     access: { kind: checked.access.kind },
     store: { url: store.url ?? pathToFileURL(path.join(state_dir, 'store')).href },
     limits,
-    http,
+    http: { ...http, token_file: file(http.token_file) },
     sections: ownedSections(checked, input.sections),
   };
 }

@@ -7,7 +7,16 @@ import { systemClock } from './adapters/clock.ts';
 import { createFileControl } from './adapters/control.ts';
 import { mkdirDurably, writeDurably } from './adapters/durable-file.ts';
 import { engines } from './adapters/engines/index.ts';
-import type { AccessFactory, EngineFactory, StoreFactory, Tools } from './adapters/factory.ts';
+import type {
+  AccessFactory,
+  Catalogue,
+  Change,
+  EngineFactory,
+  EngineTools,
+  StoreFactory,
+  Tools,
+  Wanted,
+} from './adapters/factory.ts';
 import { type OpsRepoOptions, openOpsRepo } from './adapters/ops-repo/branch.ts';
 import { openJournal } from './adapters/ops-repo/journal.ts';
 import { RemoteRefs } from './adapters/ops-repo/refs.ts';
@@ -31,7 +40,8 @@ import { createWatcher, type Watcher } from './story/world.ts';
 
 /** What this version has, for the check of the configuration. */
 export function availableParts(): Available {
-  return { rules: RULE_NAMES, engines: { subprocess: ['file'] }, accesses: Object.keys(accesses) };
+  const pairs = { nomad: ['vault'], subprocess: ['file', 'vault'] };
+  return { rules: RULE_NAMES, engines: pairs, accesses: Object.keys(accesses) };
 }
 
 /** The sections that implementations own, keyed by where they stand in the file. */
@@ -62,7 +72,8 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
   const { log } = options;
   const clock = systemClock;
   const layout = stateLayout(config.dispatcher.state_dir);
-  const tools: Tools = { stateDir: layout.root, clock, log };
+  const wanted = wantedOf(config);
+  const tools = { stateDir: layout.root, clock, log, wanted };
   const instance = randomBytes(8).toString('hex');
   const git = await openGit(config, layout.root, { ...options, instance });
   const { opsRepo, journal } = git;
@@ -82,13 +93,13 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
       journal,
       engine: createEngine(config, tools),
       access: createAccess(config, tools),
-      store: createStore(config, tools),
+      store: createStore(config, { ...tools, token: null }),
       records: createFileRecords(layout.runs),
       control: createFileControl(layout.root, () => clock.now()),
       clock,
       log,
       rules,
-      settings: storySettings(config, instance),
+      settings: storySettings(config, wanted, instance),
     },
     close: git.close,
   };
@@ -176,9 +187,34 @@ const GIT_TIMEOUT_MS = 60_000;
 /** A burst of results becomes few pushes; a single result never waits. */
 const PUSH_SPACING_MS = 2000;
 
-function storySettings(config: Config, instance: string): DaemonDeps['parts']['settings'] {
-  const { limits, ops_repo, approval } = config;
+/** What engine and access have to hold for this configuration. Throws UsageError for a wrapper that lives too short. */
+function wantedOf(config: Config): Wanted {
+  const { limits } = config;
   const placementSeconds = limits.placement_minutes * 60;
+  const least = placementSeconds + 120;
+  const given = config.access.kind === 'vault' ? config.sections['access.vault']?.['wrap_seconds'] : undefined;
+  const wrapSeconds = typeof given === 'number' ? given : least;
+  if (wrapSeconds < least) {
+    throw new UsageError(
+      'ERR_CONFIG_FIELD',
+      `access.vault.wrap_seconds must be at least ${least}: placement_minutes of [limits] × 60 + 120`,
+    );
+  }
+  const mounts = Object.entries(config.mounts).map(([name, { path: directory, host_volume }]) => {
+    return [name, { path: directory, hostVolume: host_volume }] as const;
+  });
+  return {
+    mounts: Object.fromEntries(mounts),
+    logBytes: limits.log_bytes,
+    inFlight: limits.in_flight,
+    dispatchesPerMinute: limits.dispatches_per_minute,
+    placementSeconds,
+    wrapSeconds,
+  };
+}
+
+function storySettings(config: Config, wanted: Wanted, instance: string): DaemonDeps['parts']['settings'] {
+  const { limits, ops_repo, approval } = config;
   return {
     dispatcher: config.dispatcher.name,
     instance,
@@ -188,9 +224,9 @@ function storySettings(config: Config, instance: string): DaemonDeps['parts']['s
     agent: config.runner.agent,
     logBytes: limits.log_bytes,
     artifactBytes: limits.artifact_bytes,
-    placementSeconds,
+    placementSeconds: wanted.placementSeconds,
     placement: limits.placement,
-    wrapSeconds: placementSeconds + 120,
+    wrapSeconds: wanted.wrapSeconds,
     approvalDays: limits.approval_days,
   };
 }
@@ -202,22 +238,51 @@ function trustedCommit(config: Config) {
   throw new UsageError('ERR_CONFIG_FIELD', 'approval.trusted_commit must be a whole commit id, 40 or 64 hex digits');
 }
 
-function createEngine(config: Config, tools: Tools) {
-  const factory: EngineFactory = pick('engine.kind', config.engine.kind, engines);
-  const mounts: Record<string, { path: string }> = {};
-  for (const [name, mount] of Object.entries(config.mounts))
-    if (mount.path !== null) mounts[name] = { path: mount.path };
-  return factory.create(factory.options.parse(config.sections[`engine.${config.engine.kind}`] ?? {}), {
-    ...tools,
-    runner: [process.execPath, fileURLToPath(new URL('./runner/main.js', import.meta.url))],
-    mounts,
-    placementSeconds: config.limits.placement_minutes * 60,
-  });
+type SharedTools = Omit<Tools, 'token'>;
+
+function createEngine(config: Config, tools: SharedTools) {
+  const { factory, section } = engineOf(config);
+  return factory.create(section, engineTools(config, tools));
 }
 
-function createAccess(config: Config, tools: Tools) {
+function createAccess(config: Config, tools: SharedTools) {
+  const { factory, section } = accessOf(config);
+  return factory.create(section, accessTools(config, tools));
+}
+
+/** What `deploy` would change in engine and secret store; nothing is changed. Errors: TransientError, StalledError. */
+export async function planDeployment(config: Config, log: Log, catalogue: Catalogue): Promise<readonly Change[]> {
+  const tools = { stateDir: config.dispatcher.state_dir, clock: systemClock, log, wanted: wantedOf(config) };
+  const [engine, access] = [engineOf(config), accessOf(config)];
+  const changes = [
+    await access.factory.deployment?.(access.section, accessTools(config, tools), catalogue),
+    await engine.factory.deployment?.(engine.section, engineTools(config, tools), catalogue),
+  ];
+  return changes.flatMap((each) => each ?? []);
+}
+
+function engineOf(config: Config) {
+  const factory: EngineFactory = pick('engine.kind', config.engine.kind, engines);
+  return { factory, section: factory.options.parse(config.sections[`engine.${config.engine.kind}`] ?? {}) };
+}
+
+function accessOf(config: Config) {
   const factory: AccessFactory = pick('access.kind', config.access.kind, accesses);
-  return factory.create(factory.options.parse(config.sections[`access.${config.access.kind}`] ?? {}), tools);
+  return { factory, section: factory.options.parse(config.sections[`access.${config.access.kind}`] ?? {}) };
+}
+
+function engineTools(config: Config, tools: SharedTools): EngineTools {
+  const ca = config.access.kind === 'vault' ? config.sections['access.vault']?.['ca_file'] : undefined;
+  return {
+    ...tools,
+    token: config.secrets[`engine.${config.engine.kind}.token`] ?? null,
+    runner: [process.execPath, fileURLToPath(new URL('./runner/main.js', import.meta.url))],
+    runnerEnvironment: typeof ca === 'string' && ca !== '' ? { VAULT_CACERT: ca } : {},
+  };
+}
+
+function accessTools(config: Config, tools: SharedTools): Tools {
+  return { ...tools, token: config.secrets[`access.${config.access.kind}.token`] ?? null };
 }
 
 function createStore(config: Config, tools: Tools) {

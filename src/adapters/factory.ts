@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { SecretText } from '../domain/secret-text.ts';
 import type { Access } from '../ports/access.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Engine } from '../ports/engine.ts';
@@ -11,15 +12,57 @@ export interface Tools {
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** A token that the environment gave in place of `token_file` of the adapter's own section; null: none. */
+  readonly token: SecretText | null;
+  /** What the deployment of this dispatcher is to hold; the same for checks, drift and `deploy`. */
+  readonly wanted: Wanted;
+}
+
+/** What the engine and the secret store have to hold for the formulas and limits of this dispatcher. */
+export interface Wanted {
+  /** `[mounts.<name>]`. */
+  readonly mounts: Readonly<Record<string, Mount>>;
+  /** `[limits]` that the jobs have to fit: bytes kept per stream, runs at once, dispatches a minute. */
+  readonly logBytes: number;
+  readonly inFlight: number;
+  readonly dispatchesPerMinute: number;
+  /** How long a run may take to be placed, in seconds. */
+  readonly placementSeconds: number;
+  /** How long a wrapper lives, in seconds. */
+  readonly wrapSeconds: number;
+}
+
+interface Mount {
+  /** Directory of this machine; null: only elsewhere. */
+  readonly path: string | null;
+  /** Name of the Nomad client's host volume; null: none. */
+  readonly hostVolume: string | null;
 }
 
 export interface EngineTools extends Tools {
-  /** argv of the runner (program and path), to which the engine adds its own arguments. */
+  /** argv of the runner (program and path) of this installation, to which the engine adds its own arguments. */
   readonly runner: readonly string[];
-  /** `[mounts.<name>]`; path is a directory of this machine. */
-  readonly mounts: Readonly<Record<string, { readonly path: string }>>;
-  /** How long a run may take to be placed, in seconds. */
-  readonly placementSeconds: number;
+  /** What the runner's own process needs to reach the secret store (`VAULT_CACERT`); never a secret. */
+  readonly runnerEnvironment: Readonly<Record<string, string>>;
+}
+
+/** One thing that `deploy` registers or changes. */
+export interface Change {
+  /** `job vault-runner-ssh`, `policy runner-NPM_TOKEN`. */
+  readonly what: string;
+  readonly kind: 'same' | 'new' | 'changed';
+  /** Lines for a person, each `path: before → after`; empty when it is the same. Never a secret. */
+  readonly difference: readonly string[];
+  /** Makes it so. Safe to repeat. Errors: TransientError, StalledError. */
+  apply(): Promise<void>;
+}
+
+/** What the formulas in force need: only known with the ops repo at hand. */
+export interface Catalogue {
+  /** Engine jobs with the mounts of each variant, sorted; the variant without mounts included. */
+  readonly variants: readonly { readonly job: string; readonly mounts: readonly string[] }[];
+  /** Names of all secrets that a formula may ask for, sorted. */
+  readonly secrets: readonly string[];
 }
 
 /**
@@ -29,6 +72,8 @@ export interface EngineTools extends Tools {
 interface Factory<T extends Tools, Port> {
   readonly options: z.ZodObject;
   create(options: Record<string, unknown>, tools: T): Port;
+  /** What `deploy` would do here, the difference first; nothing is changed. Absent: there is nothing to register. */
+  deployment?(options: Record<string, unknown>, tools: T, catalogue: Catalogue): Promise<readonly Change[]>;
 }
 
 export interface EngineFactory extends Factory<EngineTools, Engine> {}

@@ -1,6 +1,8 @@
 import { cancelCommand } from './cancel.ts';
 import type { CliCommand } from './command.ts';
 import { demoCommand } from './demo.ts';
+import { deployCommand } from './deploy.ts';
+import { doctorCommand } from './doctor.ts';
 import { initCommand } from './init.ts';
 import { logsCommand } from './logs.ts';
 import { pauseCommand } from './pause.ts';
@@ -25,6 +27,8 @@ export const commands: readonly (() => CliCommand)[] = [
   logsCommand,
   cancelCommand,
   rerunCommand,
+  doctorCommand,
+  deployCommand,
   pauseCommand,
   resumeCommand,
   schemaCommand,

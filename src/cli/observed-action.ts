@@ -5,13 +5,14 @@ import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { isAttemptToken, isOid } from '../domain/ids.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import { type Result, resultSchema } from '../domain/result.ts';
-import type { Reason, Run } from '../domain/run.ts';
+import type { Reason, Run, RunStatus } from '../domain/run.ts';
 import type { Tier } from '../domain/tier.ts';
 import { CODES, EdgeError } from '../errors.ts';
 import type { TreeEntry } from '../ports/ops-repo.ts';
 import { checkConditions } from '../story/conditions.ts';
 import type { StoryContext } from '../story/context.ts';
-import type { Ended } from '../story/no-or-not-yet.ts';
+import { checkSecrets } from '../story/grant-access.ts';
+import { type Ended, noOrNotYet } from '../story/no-or-not-yet.ts';
 import { type ReadAction, readAction } from '../story/read-action.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
 import { judgeAction, type Ready } from '../story/run-action.ts';
@@ -60,9 +61,21 @@ export async function judgeAll(
     const { id } = read.candidate;
     const slot = held.get(id);
     const why = paused ?? (slot === undefined ? null : reason(slot.code, slot.message));
-    if (why !== null) verdicts.set(id, { kind: 'waiting', reason: why });
+    const verdict: Verdict | null =
+      why === null ? await whatStoreSays(read, context) : { kind: 'waiting', reason: why };
+    if (verdict !== null) verdicts.set(id, verdict);
   }
   return verdicts;
+}
+
+/** Would its secrets be granted? null: yes. */
+async function whatStoreSays(read: ReadAction, context: StoryContext): Promise<Waiting | Ended | null> {
+  try {
+    await checkSecrets(read, context);
+    return null;
+  } catch (error) {
+    return noOrNotYet(error, read.candidate);
+  }
 }
 
 /** Actions without a result and without a live attempt, in the order of their commits. */
@@ -117,10 +130,11 @@ export async function describeLive(entry: JournalEntry, observed: Observed): Pro
   const path = observed.world().catalogue.files(entry.id)[0]?.path ?? `${entry.id}.toml`;
   const found = await findRun(entry, observed);
   const away = found.reason === null ? null : shown(found.reason);
+  const status = await statusOf(found.run, observed);
   return {
     id: entry.id,
-    state: liveState(entry, found.run, record?.dispatched_at ?? null),
-    reason: away ?? elsewhere(entry, observed),
+    state: liveState(entry, status, { run: found.run, dispatchedAt: record?.dispatched_at ?? null }),
+    reason: away ?? elsewhere(entry, observed) ?? unplaced(status),
     since: entry.claimed_at,
     ...(record === null ? { tier: null, formula: await formulaOf(entry.blob, path, observed) } : formulaFacts(record)),
     blob: entry.blob,
@@ -129,9 +143,13 @@ export async function describeLive(entry: JournalEntry, observed: Observed): Pro
   };
 }
 
-function liveState(entry: JournalEntry, run: Run | null, dispatchedAt: string | null): string {
-  if (run !== null) return 'running';
-  return dispatchedAt === null ? entry.state : 'dispatched';
+function liveState(
+  entry: JournalEntry,
+  status: RunStatus | null,
+  { run, dispatchedAt }: { readonly run: Run | null; readonly dispatchedAt: string | null },
+): string {
+  if (run !== null && status?.state !== 'queued') return 'running';
+  return run === null && dispatchedAt === null ? entry.state : 'dispatched';
 }
 
 const formulaFacts = ({ formula }: AttemptRecord) => ({ tier: formula?.tier ?? null, formula: formula?.name ?? null });
@@ -143,11 +161,33 @@ export async function findRun(
 ): Promise<{ readonly run: Run | null; readonly reason: Reason | null }> {
   if (entry.engine !== context.engine.kind || !isAttemptToken(entry.token)) return { run: null, reason: null };
   try {
-    return { run: await context.engine.find(entry.token), reason: null };
+    return {
+      run: await context.engine.find({ token: entry.token, payloadSha256: entry.payload_sha256 }),
+      reason: null,
+    };
   } catch (error) {
     if (error instanceof EdgeError) return { run: null, reason: reasonOf(error) };
     throw error;
   }
+}
+
+/** How the engine sees the run at this moment; null: it does not say. */
+async function statusOf(run: Run | null, { context }: Observed): Promise<RunStatus | null> {
+  try {
+    return run === null ? null : await context.engine.look(run, AbortSignal.timeout(LOOK_MS));
+  } catch (error) {
+    if (error instanceof EdgeError) return null;
+    throw error;
+  }
+}
+
+/** An engine that is asked and does not answer holds nobody up. */
+const LOOK_MS = 5000;
+
+/** What the engine says of why it has no place for it: a resource, a constraint, a volume. */
+function unplaced(status: RunStatus | null): ObservedAction['reason'] {
+  if (status?.state !== 'queued' || status.message === null) return null;
+  return shown(reason('ERR_NOT_PLACED', status.message));
 }
 
 export function elsewhere(entry: JournalEntry, { config }: Observed): ObservedAction['reason'] {

@@ -1,13 +1,18 @@
 import path from 'node:path';
 import { Command } from 'commander';
 import { openStateDir } from '../adapters/state-dir.ts';
+import type { Config } from '../config.ts';
+import { type Checks, createChecks, isLocal, verdictOf } from '../daemon/checks.ts';
 import { createDaemon, type OnceReport } from '../daemon/daemon.ts';
-import { createLog } from '../log.ts';
-import { wire } from '../wiring.ts';
+import type { Check } from '../domain/check.ts';
+import { StalledError, TransientError } from '../errors.ts';
+import { createLog, type Logger } from '../log.ts';
+import { type Wired, wire } from '../wiring.ts';
 import type { CliCommand } from './command.ts';
 import { ensureEmbeddedRepo } from './embedded.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine, quoted } from './io.ts';
 import { loadSettings } from './settings.ts';
+import { VERSION } from './version.ts';
 
 export function runCommand(): CliCommand {
   const command = new Command('run')
@@ -16,7 +21,9 @@ export function runCommand(): CliCommand {
   return { command, run: (io, options) => run(io, options) };
 }
 
-async function run(io: Io, options: GlobalOptions & { once?: boolean }): Promise<ExitCode> {
+type RunOptions = GlobalOptions & { readonly once?: boolean };
+
+async function run(io: Io, options: RunOptions): Promise<ExitCode> {
   const { config, warnings } = loadSettings(options, io);
   const { log } = createLog({ stream: io.stderr, noColor: (io.env['NO_COLOR'] ?? '') !== '' });
   for (const { code, path: where, message, hint } of warnings)
@@ -32,26 +39,7 @@ async function run(io: Io, options: GlobalOptions & { once?: boolean }): Promise
     }
     const wired = await wire(config, { log, cacheDir: state.layout.cache });
     try {
-      for (const check of await wired.parts.engine.check(io.signal)) report(log, check);
-      for (const check of await wired.parts.access.check(io.signal)) report(log, check);
-      const daemon = createDaemon(wired);
-      if (options.once === true) return printReport(io, options, await daemon.once(io.signal));
-      // Only the daemon listens; every other command starts faster without the HTTP library.
-      const { startHealth } = await import('../daemon/http/health.ts');
-      const health = await startHealth(config.http.listen, () => daemon.unready(), log);
-      log.info('watching', {
-        ops_repo: path.basename(config.ops_repo.url),
-        branch: config.ops_repo.branch,
-        engine: config.engine.kind,
-        health: health.address,
-      });
-      try {
-        await daemon.run(io.signal);
-      } finally {
-        await health.close();
-      }
-      log.info('stopped');
-      return EXIT.ok;
+      return await start(wired, log, io, options);
     } finally {
       await wired.close();
     }
@@ -60,9 +48,99 @@ async function run(io: Io, options: GlobalOptions & { once?: boolean }): Promise
   }
 }
 
-type Logger = ReturnType<typeof createLog>['log'];
+async function start(wired: Wired, log: Logger, io: Io, options: RunOptions): Promise<ExitCode> {
+  const { engine, access, clock } = wired.parts;
+  if (!engine.isolated)
+    log.warn('commands are not isolated from their runner: this protects against accidents only', {
+      engine: engine.kind,
+    });
+  for (const part of [engine, access].filter(isLocal)) {
+    for (const check of await part.check(io.signal)) report(log, check);
+  }
+  const services = [
+    ...(isLocal(engine) ? [] : [{ name: 'engine' as const, check: (signal?: AbortSignal) => engine.check(signal) }]),
+    ...(isLocal(access) ? [] : [{ name: 'access' as const, check: (signal?: AbortSignal) => access.check(signal) }]),
+  ];
+  const checks = createChecks(services, { clock, log });
+  const problems = await findProblems(wired, checks, io.signal);
+  if (problems.length > 0) return refuse(problems, log, io, options);
+  if (options.once !== true) return watch(wired, checks, log, io);
+  const daemon = createDaemon({ ...wired, hold: () => checks.reasons() });
+  return printReport(io, options, await daemon.once(io.signal));
+}
 
-function report(log: Logger, check: { name: string; ok: boolean; message: string; fix: string | null }): void {
+/** Before the loop (S1.6, R5): what a person has to mend first. A service that is away is none of it: it is waited for. */
+async function findProblems(wired: Wired, checks: Checks, signal: AbortSignal): Promise<readonly Check[]> {
+  const answers = await Promise.all([lookAtGit(wired, signal), checks.ask(signal)]);
+  return signal.aborted ? [] : answers.flat().filter((check) => verdictOf(check) === 'problem');
+}
+
+async function lookAtGit({ watcher }: Wired, signal: AbortSignal): Promise<readonly Check[]> {
+  try {
+    await watcher.look(signal);
+  } catch (error) {
+    if (error instanceof StalledError) {
+      const { code, message, hint } = error;
+      return [{ name: 'git', ok: false, code, message, fix: hint }];
+    }
+    if (!(error instanceof TransientError || signal.aborted)) throw error;
+  }
+  return [];
+}
+
+function refuse(problems: readonly Check[], log: Logger, io: Io, options: RunOptions): ExitCode {
+  for (const { name, code, message, fix } of problems) log.error('not started', { name, code, reason: message, fix });
+  if (options.json === true) printJson(io, { checks: problems });
+  return EXIT.problems;
+}
+
+/** The daemon itself. Only this listens; every other command starts faster without the HTTP library. */
+async function watch(wired: Wired, checks: Checks, log: Logger, io: Io): Promise<ExitCode> {
+  const { config, parts } = wired;
+  const { startHealth } = await import('../daemon/http/health.ts');
+  const { CONTENT_TYPE, createMetrics } = await import('../daemon/http/metrics.ts');
+  const build = { version: VERSION, engine: parts.engine.kind, access: parts.access.kind };
+  const metrics = createMetrics(build, parts.clock, true);
+  const daemon = createDaemon(metrics.observe({ ...wired, hold: () => checks.reasons() }));
+  const seen = {
+    board: daemon.board,
+    figures: () => daemon.figures(),
+    unready: () => daemon.unready(),
+    backoff: () => checks.backoff(),
+  };
+  const health = await startHealth(config.http.listen, seen.unready, log, {
+    contentType: CONTENT_TYPE,
+    text: () => metrics.text(seen),
+    guard: await guardOf(config, log),
+  });
+  log.info('watching', {
+    ops_repo: path.basename(config.ops_repo.url),
+    branch: config.ops_repo.branch,
+    engine: config.engine.kind,
+    health: health.address,
+  });
+  const over = new AbortController();
+  const kept = checks.keep(AbortSignal.any([io.signal, over.signal]));
+  try {
+    await daemon.run(io.signal);
+  } finally {
+    over.abort();
+    await kept;
+    await health.close();
+  }
+  log.info('stopped');
+  return EXIT.ok;
+}
+
+async function guardOf(config: Config, log: Logger) {
+  const { bearerGuard, readTokenFile } = await import('../daemon/http/bearer.ts');
+  const given = config.secrets['http.token'];
+  const file = config.http.token_file;
+  if (given !== undefined) return bearerGuard(() => Promise.resolve(given.reveal()), log);
+  return file === null ? null : bearerGuard(() => readTokenFile(file), log);
+}
+
+function report(log: Logger, check: Check): void {
   const { name, message, fix } = check;
   if (check.ok) log.debug('check', { name, message });
   else log.warn('check failed', { name, message, fix });

@@ -7,8 +7,6 @@ export const NOT_YET_SECTIONS: readonly string[] = [
   'forge',
   'notify',
   'sidecar',
-  'access.vault',
-  'engine.nomad',
   'engine.kubernetes',
   'engine.argo',
   'engine.pool',
@@ -18,8 +16,7 @@ export const NOT_YET_KEYS: readonly string[] = [
   'dispatcher.peers',
   'ops_repo.signing_key_file',
   'approval.forge_admins',
-  'http.token_file',
   'http.webhook_secret_file',
 ];
 
-export const NOT_YET_VALUES: readonly string[] = ['nomad', 'kubernetes', 'argo', 'pool', 'vault'];
+export const NOT_YET_VALUES: readonly string[] = ['kubernetes', 'argo', 'pool'];

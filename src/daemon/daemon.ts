@@ -14,6 +14,8 @@ export interface DaemonDeps {
   readonly parts: Omit<StoryContext, 'world' | 'tell'>;
   readonly watcher: Watcher;
   readonly settings: LoopDeps['settings'];
+  /** Why nothing new may be claimed, beside what git says; empty: nothing stands against it. */
+  readonly hold?: () => readonly Reason[];
   /** Each result as it is recorded. */
   readonly onResult?: (result: Result) => void;
   /** Each change of where an action is. */
@@ -28,6 +30,16 @@ export interface Daemon {
   once(signal: AbortSignal, only?: ReadonlySet<string>): Promise<OnceReport>;
   /** Why the daemon is not ready; empty: it is. */
   unready(): readonly Reason[];
+  /** What only the daemon knows of itself, for metrics. */
+  figures(): Figures;
+}
+
+export interface Figures {
+  readonly slots: { readonly used: number; readonly limit: number };
+  /** The last look at the ops repo that succeeded; null: none did yet. */
+  readonly lastLook: Date | null;
+  /** How long the ops repo is left alone at this moment because it was away, in milliseconds; 0: it was not. */
+  readonly gitBackoffMs: number;
 }
 
 export interface OnceReport {
@@ -51,6 +63,7 @@ class StoryDaemon implements Daemon {
   /** Aborted when the tasks have to let go of what can be taken up later. */
   readonly #stopping = new AbortController();
   #world: World | null = null;
+  #lastLook: Date | null = null;
   #adopted = false;
   #trouble: Reason | null = null;
 
@@ -71,9 +84,8 @@ class StoryDaemon implements Daemon {
       board: this.board,
       tasks: this.#tasks,
       settings: deps.settings,
-      setWorld: (seen) => {
-        this.#world = seen;
-      },
+      setWorld: (seen) => this.#see(seen),
+      hold: () => this.#held()[0] ?? null,
     });
   }
 
@@ -88,21 +100,31 @@ class StoryDaemon implements Daemon {
   }
 
   async once(signal: AbortSignal, only?: ReadonlySet<string>): Promise<OnceReport> {
-    if (!(await this.#adopt())) return report([], new Map(), this.#trouble);
+    if (!(await this.#adopt())) return report([], new Map(), this.#trouble === null ? [] : [this.#trouble]);
     const first = this.#seen();
     const wanted = only ?? new Set<string>([...first.candidates.keys(), ...first.journal.entries.keys()]);
     while (!signal.aborted) {
       const cycle = await this.#loop.cycle(signal, wanted);
-      if (cycle.started === 0 && this.#tasks.quiet()) return report(this.#results, cycle.waiting, cycle.outage);
+      if (cycle.started === 0 && this.#tasks.quiet()) {
+        return report(this.#results, cycle.waiting, cycle.outage === null ? this.#held() : [cycle.outage]);
+      }
       await this.#tasks.changed(signal);
     }
     await this.#letGo();
-    return report(this.#results, new Map(), null);
+    return report(this.#results, new Map(), []);
   }
 
   unready(): readonly Reason[] {
     const outage = this.#adopted ? this.#loop.outage() : (this.#trouble ?? NOT_YET);
-    return outage === null ? [] : [outage];
+    return outage === null ? this.#held() : [outage, ...this.#held()];
+  }
+
+  figures(): Figures {
+    return {
+      slots: { used: this.#loop.slotsUsed(), limit: this.#deps.settings.inFlight },
+      lastLook: this.#lastLook,
+      gitBackoffMs: this.#loop.backoff(),
+    };
   }
 
   /**
@@ -114,8 +136,8 @@ class StoryDaemon implements Daemon {
     try {
       await parts.journal.refresh();
       await parts.journal.adopt(parts.settings.dispatcher, parts.settings.instance);
-      this.#world = await watcher.look();
-      await reclaimLost(this.#world, this.#context);
+      this.#see(await watcher.look());
+      await reclaimLost(this.#seen(), this.#context);
       this.#adopted = true;
       this.#trouble = null;
     } catch (error) {
@@ -129,6 +151,15 @@ class StoryDaemon implements Daemon {
   async #letGo(): Promise<void> {
     this.#stopping.abort();
     await this.#tasks.idle();
+  }
+
+  #held(): readonly Reason[] {
+    return this.#deps.hold?.() ?? [];
+  }
+
+  #see(seen: World): void {
+    this.#world = seen;
+    this.#lastLook = this.#deps.parts.clock.now();
   }
 
   #seen(): World {
@@ -150,11 +181,15 @@ class StoryDaemon implements Daemon {
 
 const NOT_YET = reason('ERR_GIT_UNAVAILABLE', 'the first look at the ops repo is under way');
 
-function report(results: readonly Result[], waiting: ReadonlyMap<string, Reason>, outage: Reason | null): OnceReport {
+function report(
+  results: readonly Result[],
+  waiting: ReadonlyMap<string, Reason>,
+  outages: readonly Reason[],
+): OnceReport {
   const away = [...waiting.values()].filter(({ code }) => code.endsWith('_UNAVAILABLE'));
   return {
     results: results.map(({ id, outcome, exit_code }) => ({ id, outcome, exit_code })),
     waiting: [...waiting].map(([id, why]) => ({ id, reason: why })),
-    unreachable: outage === null ? away : [outage, ...away],
+    unreachable: [...outages, ...away],
   };
 }

@@ -1,6 +1,7 @@
 import { backoffMs } from '../domain/backoff.ts';
 import type { Reason } from '../domain/run.ts';
 import { StalledError, TransientError, toError } from '../errors.ts';
+import type { JournalView } from '../ports/journal.ts';
 import type { StoryContext } from '../story/context.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
 import type { Ready } from '../story/run-action.ts';
@@ -8,7 +9,7 @@ import type { Watcher, World } from '../story/world.ts';
 import type { Board } from './board.ts';
 import { Judgements } from './judgements.ts';
 import { resumeOwn } from './resume.ts';
-import { chooseStarts, holdersOf } from './slots.ts';
+import { chooseStarts, type Holder, holdersOf } from './slots.ts';
 import type { Tasks } from './tasks.ts';
 
 /*
@@ -24,6 +25,8 @@ export interface LoopDeps {
   readonly board: Board;
   readonly tasks: Tasks;
   readonly setWorld: (world: World) => void;
+  /** Why nothing new may be claimed (a check that failed); null: nothing stands against it. */
+  readonly hold: () => Reason | null;
   readonly settings: {
     readonly pollSeconds: number;
     readonly inFlight: number;
@@ -49,6 +52,10 @@ export interface Loop {
   wake(): void;
   /** The last cycle's outage, for readiness. */
   outage(): Reason | null;
+  /** How long the ops repo is left alone at this moment because it was away, in milliseconds; 0: it was not. */
+  backoff(): number;
+  /** Slots that are taken, by the journal as it was last read and by what this process does. */
+  slotsUsed(): number;
 }
 
 export function createLoop(deps: LoopDeps): Loop {
@@ -62,6 +69,7 @@ class DaemonLoop implements Loop {
   readonly #starts: number[] = [];
   #waker = new AbortController();
   #outage: Reason | null = null;
+  #backoffMs = 0;
 
   constructor(deps: LoopDeps) {
     this.#deps = deps;
@@ -105,8 +113,22 @@ class DaemonLoop implements Loop {
     return this.#outage;
   }
 
+  backoff(): number {
+    return this.#backoffMs;
+  }
+
+  slotsUsed(): number {
+    return this.#holders(this.#deps.context.journal.view()).filter(({ live }) => live).length;
+  }
+
+  #holders(journal: JournalView): readonly Holder[] {
+    const { context, tasks } = this.#deps;
+    const own = { dispatcher: context.settings.dispatcher, now: context.clock.now() };
+    return holdersOf(journal, tasks.holders(), own);
+  }
+
   async #cycle(signal: AbortSignal, only: ReadonlySet<string> | undefined): Promise<Cycle> {
-    const { context, board, tasks } = this.#deps;
+    const { context, board, tasks, hold } = this.#deps;
     // What ends while we look is seen half; it wakes another cycle.
     const busy = new Set(tasks.holders().keys());
     const world = await this.#deps.watcher.look(signal);
@@ -122,7 +144,9 @@ class DaemonLoop implements Loop {
     const { ready, ended, waiting } = await this.#judgements.all(due, world, signal);
     for (const [id, why] of resting) if (why !== null) waiting.set(id, why);
     for (const no of ended) tasks.record(no);
-    const started = (await holdBack(world, ready, waiting, context)) ? 0 : this.#startReady(world, ready, waiting);
+    const started = (await holdBack({ world, ready, waiting, hold }, context))
+      ? 0
+      : this.#startReady(world, ready, waiting);
     for (const [id, why] of waiting) board.tell(id, 'pending', why);
     return { waiting, started: started + ended.length, outage: null };
   }
@@ -132,8 +156,7 @@ class DaemonLoop implements Loop {
     const now = context.clock.monotonic();
     while (this.#starts[0] !== undefined && this.#starts[0] < now - 60_000) this.#starts.shift();
     const byId = new Map<string, Ready>(ready.map((one) => [one.read.candidate.id, one]));
-    const own = { dispatcher: context.settings.dispatcher, now: context.clock.now() };
-    const choice = chooseStarts(ready.map(wantingOf), holdersOf(world.journal, tasks.holders(), own), {
+    const choice = chooseStarts(ready.map(wantingOf), this.#holders(world.journal), {
       inFlight: settings.inFlight,
       startsLeft: settings.dispatchesPerMinute - this.#starts.length,
     });
@@ -151,22 +174,27 @@ class DaemonLoop implements Loop {
     const { context, settings } = this.#deps;
     const poll = settings.pollSeconds * 1000 * (0.9 + 0.2 * context.clock.random());
     const ms = failures === 0 ? poll : Math.max(poll, backoffMs(failures, context.clock.random()));
+    this.#backoffMs = failures === 0 ? 0 : ms;
     await context.clock.sleep(ms, AbortSignal.any([signal, this.#waker.signal]));
     this.#waker = new AbortController();
   }
 }
 
-/** Paused or fenced: nothing new is claimed, runs go on. */
+/** Paused, fenced or held by a check: nothing new is claimed, runs go on. */
 async function holdBack(
-  world: World,
-  ready: readonly Ready[],
-  waiting: Map<string, Reason>,
+  { world, ready, waiting, hold }: Pick<LoopDeps, 'hold'> & Held,
   context: StoryContext,
 ): Promise<boolean> {
-  const why = await reasonToHold(world, context);
+  const why = (await reasonToHold(world, context)) ?? hold();
   if (why === null) return false;
   for (const { read } of ready) waiting.set(read.candidate.id, why);
   return true;
+}
+
+interface Held {
+  readonly world: World;
+  readonly ready: readonly Ready[];
+  readonly waiting: Map<string, Reason>;
 }
 
 function tidyBoard(board: Board, world: World): void {

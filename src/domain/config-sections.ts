@@ -116,6 +116,7 @@ const httpSection = z.strictObject({
     .refine((text) => text === '' || toListen(text) !== null, 'must be of the form host:port, or empty for off')
     .transform(toListen)
     .prefault('127.0.0.1:9467'),
+  token_file: optionalFile(),
 });
 
 /** Port 0: any free one. */

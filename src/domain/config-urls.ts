@@ -28,7 +28,7 @@ export function isSshUrl(url: string): boolean {
 /** Like git: a colon before the first slash makes it host:path. */
 function isScpLike(url: string): boolean {
   const slash = url.indexOf('/');
-  return SCP_LIKE.test(url) && (slash === -1 || url.indexOf(':') < slash);
+  return !SCHEME.test(url) && SCP_LIKE.test(url) && (slash === -1 || url.indexOf(':') < slash);
 }
 
 function remoteProblem(url: string, scheme: string): string | null {

@@ -28,11 +28,14 @@ export type RunEnd =
     }
   | { readonly kind: 'lost' | 'unknown' | 'not-started'; readonly message: string };
 
-/** What `Engine.watch` tells: each value replaces the one before, `ended` is the last. */
+/**
+ * What `Engine.watch` tells: each value replaces the one before, `ended` is the last. `node`: where it was placed, of
+ * engines that know it only then.
+ */
 export type RunStatus =
   | { readonly state: 'queued'; readonly message: string | null }
-  | { readonly state: 'running'; readonly startedAt: string | null }
-  | { readonly state: 'ended'; readonly end: RunEnd };
+  | { readonly state: 'running'; readonly startedAt: string | null; readonly node?: string }
+  | { readonly state: 'ended'; readonly end: RunEnd; readonly node?: string };
 
 /** How an action ends (formats.md, "Which end, which code"). */
 export const OUTCOMES = [

@@ -19,6 +19,13 @@ export interface DispatchRequest {
   readonly timeoutSeconds: number;
 }
 
+/** What a run is known by: ours are those with this token whose stored payload has this digest, and no others. */
+export interface AttemptRef {
+  readonly token: AttemptToken;
+  /** SHA-256 of the payload as sent, hex. */
+  readonly payloadSha256: string;
+}
+
 export type LogStream = 'stdout' | 'stderr';
 
 /**
@@ -28,7 +35,9 @@ export type LogStream = 'stdout' | 'stderr';
  * is recorded. All calls may run at the same time for different runs. Safe to repeat: all but `dispatch`; and `dispatch`
  * with the same token never makes a second execution, because the payload's wrapper is single-use.
  * A run is found by its token only; runs that the caller does not name are never adopted, stopped or counted.
- * Errors: TransientError while the engine is away (never a verdict), StalledError when it denies us.
+ * Errors: TransientError while the engine is away (never a verdict), StalledError when it denies us. `find` and `dispatch`
+ * throw StalledError (ERR_FOREIGN_RUN) when the engine holds a run of this token with other bytes than ours: our own can
+ * never start then, and the other is never followed, stopped or counted.
  */
 export interface Engine {
   readonly kind: string;
@@ -36,7 +45,9 @@ export interface Engine {
   readonly isolated: boolean;
   check(signal?: AbortSignal): Promise<readonly Check[]>;
   /** The run of this attempt; null when the engine knows none, which proves nothing. */
-  find(token: AttemptToken, signal?: AbortSignal): Promise<Run | null>;
+  find(attempt: AttemptRef, signal?: AbortSignal): Promise<Run | null>;
+  /** The present status in one look, for who only wants to know; null when the engine knows no such run. */
+  look(run: Run, signal?: AbortSignal): Promise<RunStatus | null>;
   dispatch(request: DispatchRequest, signal?: AbortSignal): Promise<Run>;
   /**
    * Each change of the run's status, the present one first; ends after `ended`. Survives outages of the engine: it is

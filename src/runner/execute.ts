@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { OutputStream } from './output.ts';
 import { makePipes, type Pipe } from './pipes.ts';
 import type { Places } from './places.ts';
-import { killLeftovers, signalGroup, type Trace } from './processes.ts';
+import { isAlone, killLeftovers, signalGroup, type Trace } from './processes.ts';
 import type { Program } from './program.ts';
 import { errorCode, RunnerError } from './runner-error.ts';
 
@@ -38,6 +38,7 @@ const LOOK_MS = 250;
  */
 export async function execute(execution: Execution): Promise<CommandEnd> {
   const pipes = makePipes(execution.places);
+  const user = userOfRun(execution.places);
   try {
     const command = await start(execution, pipes);
     const startedAt = new Date().toISOString();
@@ -46,7 +47,7 @@ export async function execute(execution: Execution): Promise<CommandEnd> {
       pipes.stderr.forwardTo(execution.stderr),
     ]).then(() => true as const);
     const end = await endOf(command, execution);
-    await putAway(groupOf(command), execution, forwarded, [pipes.stdout, pipes.stderr]);
+    await putAway(traceOf(groupOf(command), user, execution), forwarded, [pipes.stdout, pipes.stderr]);
     return { ...end, startedAt };
   } finally {
     pipes.stdout.close();
@@ -111,15 +112,17 @@ async function endOf(command: ChildProcess, { stop, graceMs }: Execution): Promi
   }
 }
 
+/** null: others may run as this user too. To be asked before the command starts. */
+function userOfRun({ isOwnRoot, owner }: Places): number | null {
+  return isOwnRoot && owner !== null && isAlone() ? owner.uid : null;
+}
+
+function traceOf(group: number, user: number | null, { places }: Execution): Trace {
+  return { group, user, variables: [`HOME=${places.home}`], directories: [places.home, places.work], files: [] };
+}
+
 /** Kills what is left, and waits for the rest of the output, but not for somebody who keeps the pipes open. */
-async function putAway(
-  group: number,
-  { places }: Execution,
-  forwarded: Promise<true>,
-  pipes: readonly Pipe[],
-): Promise<void> {
-  const directories = [places.home, places.work];
-  const trace: Trace = { group, variables: [`HOME=${places.home}`], directories, files: [] };
+async function putAway(trace: Trace, forwarded: Promise<true>, pipes: readonly Pipe[]): Promise<void> {
   await killLeftovers(trace);
   while (!(await Promise.race([forwarded, delay(LOOK_MS, false)]))) {
     await killLeftovers({ ...trace, files: pipes.map(({ label }) => label) });

@@ -1,31 +1,27 @@
 import { writeFileSync, writeSync } from 'node:fs';
-import path from 'node:path';
 import process from 'node:process';
-import { RUN_FILES } from '../domain/run-directory.ts';
+import { type Invocation, readArguments } from './arguments.ts';
 import { type Ending, ownEnding } from './ending.ts';
 import { writeAll } from './output.ts';
 import { takePayload } from './payload.ts';
 import { run, type Site } from './run.ts';
 import { claimRunDirectory, readHost, writeExit } from './run-directory.ts';
-import { toRunnerError } from './runner-error.ts';
+import { RunnerError, toRunnerError } from './runner-error.ts';
 import { Stop } from './stop.ts';
 
 /**
- * The program inside the job: `--run-dir DIR` (the subprocess engine's run directory), `--payload FILE`, or the payload
- * on stdin. Ends with the command's exit code, 128 + signal, 124 at the deadline, 69 for a reason of its own, 75 when
- * the run directory has its runner already. Prints the command's scrubbed streams, at most one line of its own and the
- * trailer; nothing else.
+ * The program inside the job: `--run-dir DIR` (the subprocess engine's run directory), or the payload in `--payload FILE`
+ * or on stdin; then also `--run-as UID:GID` (the command's user, not root; needs root) and `--artifacts DIR` (is made,
+ * 0700; without it none are kept). Of the environment only VAULT_CACERT is read, and TMPDIR by the system's rule.
+ *
+ * Ends with the command's exit code, 128 + signal, 124 at the deadline, 69 for a reason of its own, 75 when the run
+ * directory has its runner already, 64 when the command line makes no sense. Prints the command's scrubbed streams, at
+ * most one line of its own and the trailer; nothing else.
  */
 const ALREADY_RUNS = 75;
 const WRONG_USAGE = 64;
 const RUNNER_FAILED = 69;
 const DEFAULT_GRACE_MS = 10_000;
-
-interface Invocation {
-  readonly directory: string | null;
-  /** null: stdin. */
-  readonly payload: string | null;
-}
 
 const stop = new Stop();
 stop.listen();
@@ -43,20 +39,11 @@ async function main(args: readonly string[]): Promise<number> {
   return ending.exit;
 }
 
-function readArguments([option, value, ...rest]: readonly string[]): Invocation | null {
-  if (option === undefined) return { directory: null, payload: null };
-  if (value === undefined || rest.length > 0) return null;
-  if (option === '--payload') return { directory: null, payload: value };
-  if (option !== '--run-dir') return null;
-  const directory = path.resolve(value);
-  return { directory, payload: path.join(directory, RUN_FILES.payload) };
-}
-
 /** Whatever goes wrong here happens before there is a key to sign a trailer with, so it is said in a line only. */
-async function attempt({ directory, payload }: Invocation): Promise<Ending> {
+async function attempt(invocation: Invocation): Promise<Ending> {
   try {
-    const taken = await takePayload(payload);
-    return await run(taken, siteOf(directory), stop);
+    const taken = await takePayload(invocation.payload);
+    return await run(taken, siteOf(invocation), stop);
   } catch (error) {
     const ending = ownEnding(toRunnerError(error));
     await writeAll(process.stderr.fd, Buffer.from(`${ending.message ?? ''}\n`));
@@ -64,10 +51,18 @@ async function attempt({ directory, payload }: Invocation): Promise<Ending> {
   }
 }
 
-function siteOf(directory: string | null): Site {
-  if (directory === null) return { directory, mounts: null, runAs: null, graceMs: DEFAULT_GRACE_MS };
-  const host = readHost(directory);
-  return { directory, mounts: host.mounts, runAs: host.run_as, graceMs: host.grace_ms };
+/** Throws RunnerError (ERR_RUNNER). */
+function siteOf({ directory, artifacts, runAs }: Invocation): Site {
+  const caFile = process.env['VAULT_CACERT'] ?? '';
+  const vaultCaFile = caFile === '' ? null : caFile;
+  if (directory !== null) {
+    const host = readHost(directory);
+    return { directory, artifacts, mounts: host.mounts, runAs: host.run_as, graceMs: host.grace_ms, vaultCaFile };
+  }
+  if (runAs !== null && process.getuid?.() !== 0) {
+    throw new RunnerError('ERR_RUNNER', 'only root can run commands as another user (--run-as); nothing was started');
+  }
+  return { directory, artifacts, mounts: null, runAs, graceMs: DEFAULT_GRACE_MS, vaultCaFile };
 }
 
 function keepExit(directory: string, ending: Ending): void {

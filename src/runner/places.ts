@@ -1,14 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, constants, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { type Host, RUN_FILES } from '../domain/run-directory.ts';
-import { RunnerError } from './runner-error.ts';
+import { errorCode, RunnerError } from './runner-error.ts';
 
 /** The directories of one run. Nothing of an earlier run is in them. */
 export interface Places {
   readonly root: string;
+  /** Whether `root` is ours alone, to be made and taken away, and no run directory. */
+  readonly isOwnRoot: boolean;
   readonly home: string;
   readonly work: string;
   /** What the command may read and not change: inputs, script, prompt. */
@@ -19,32 +21,74 @@ export interface Places {
   readonly owner: Host['run_as'];
 }
 
-/** Where they are to be: in the run directory or, without one, in a new one of the system's. Makes nothing. */
-export function choosePlaces(runDirectory: string | null, owner: Host['run_as']): Places {
-  const root = runDirectory ?? path.join(tmpdir(), `edge-run-${randomBytes(8).toString('hex')}`);
+/**
+ * Where they are to be: in the run directory `directory` or, without one, in a new one of the system's. `artifacts`: a
+ * directory of its own for these. Makes nothing.
+ */
+export function choosePlaces({ directory, artifacts, runAs }: Choice): Places {
+  const root = directory ?? path.join(tmpdir(), `edge-run-${randomBytes(8).toString('hex')}`);
   return {
     root,
+    isOwnRoot: directory === null,
     home: path.join(root, RUN_FILES.home),
     work: path.join(root, RUN_FILES.work),
     given: path.join(root, RUN_FILES.given),
-    artifacts: runDirectory === null ? null : path.join(root, RUN_FILES.artifacts),
-    owner,
+    artifacts: artifacts ?? (directory === null ? null : path.join(root, RUN_FILES.artifacts)),
+    owner: runAs,
   };
 }
 
-/** Makes them, empty. Throws RunnerError (ERR_RUNNER) when the command's user could not get there. */
-export function makePlaces(places: Places): void {
-  const { root, home, work, given, artifacts, owner } = places;
-  if (artifacts === null) mkdirSync(root, { mode: 0o700 });
-  for (const directory of [home, work, given, artifacts ?? given]) rmSync(directory, { recursive: true, force: true });
+interface Choice {
+  readonly directory: string | null;
+  readonly artifacts: string | null;
+  readonly runAs: Host['run_as'];
+}
+
+/** Where to find what the command leaves, and to put what is kept of it: paths of open directories, good in this process. */
+export interface Held {
+  readonly work: string;
+  /** null: nothing is kept. */
+  readonly artifacts: string | null;
+}
+
+/**
+ * Makes them, empty. Throws RunnerError (ERR_RUNNER) when the command's user could not get there, or the directory for
+ * artifacts is there already.
+ */
+export function makePlaces(places: Places): Held {
+  const { root, isOwnRoot, home, work, given, artifacts, owner } = places;
+  if (isOwnRoot) mkdirSync(root, { mode: 0o700 });
+  const target = isOwnRoot && artifacts !== null ? makeArtifacts(artifacts) : artifacts;
+  for (const directory of [home, work, given]) rmSync(directory, { recursive: true, force: true });
+  if (!isOwnRoot && artifacts !== null) rmSync(artifacts, { recursive: true, force: true });
   if (owner !== null) openWayTo(root, owner);
   for (const directory of [home, work]) makeOwnDirectory(places, directory);
   makeGivenDirectory(places, given);
+  return { work: hold(work), artifacts: target };
+}
+
+function makeArtifacts(directory: string): string {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+    return hold(directory);
+  } catch (error) {
+    const why = errorCode(error) ?? 'error';
+    throw new RunnerError('ERR_RUNNER', `${directory} for the artifacts can't be made (${why}); nothing was started`);
+  }
+}
+
+/**
+ * Open until we end, and named by that. The directory above may be one that the command can write (in Nomad all are), so
+ * it could put something else in its place, which we would read or write with more rights than the command has.
+ */
+function hold(directory: string): string {
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  return `/proc/self/fd/${fd}`;
 }
 
 /** Takes away all but the artifacts; what can't be removed is left. Safe to repeat. */
-export function removePlaces({ root, home, work, given, artifacts }: Places): void {
-  for (const directory of artifacts === null ? [root] : [home, work, given]) {
+export function removePlaces({ root, isOwnRoot, home, work, given }: Places): void {
+  for (const directory of isOwnRoot ? [root] : [home, work, given]) {
     try {
       rmSync(directory, { recursive: true, force: true });
     } catch {

@@ -12,6 +12,8 @@ export interface Trace {
   readonly directories: readonly string[];
   /** Files held open, as /proc/<pid>/fd shows them; looking for these is dear. */
   readonly files: readonly string[];
+  /** A user that only the run has processes of; null: others may have some. For where we may not look into them. */
+  readonly user: number | null;
 }
 
 /** A process that forks faster than we look is killed in one of these rounds. */
@@ -46,6 +48,11 @@ export async function killLeftovers(trace: Trace): Promise<void> {
   }
 }
 
+/** Nobody but an init is here with us: the process table was made for this run, as a container's is. */
+export function isAlone(): boolean {
+  return otherProcesses().every((pid) => pid === 1);
+}
+
 function signalPid(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(pid, signal);
@@ -66,11 +73,18 @@ function belongs(pid: number, trace: Trace): boolean {
   try {
     const [state = '', , , session, terminal] = statOf(pid);
     if ('ZX'.includes(state)) return false;
-    if (Number(session) === trace.group || carries(pid, trace)) return true;
+    if (Number(session) === trace.group || isOf(pid, trace) || carries(pid, trace)) return true;
     return (terminal === '0' && isIn(pid, trace)) || holds(pid, trace);
   } catch {
     return false;
   }
+}
+
+/** By `status`, which everybody may read of every process; root without CAP_SYS_PTRACE may not read the rest. */
+function isOf(pid: number, { user }: Trace): boolean {
+  if (user === null) return false;
+  const [, ids = ''] = /^Uid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
+  return ids.split(/\s+/).includes(String(user));
 }
 
 function carries(pid: number, { variables }: Trace): boolean {

@@ -18,6 +18,7 @@ export async function redeemTicket(access: AccessFragment): Promise<Redemption> 
     blobs: ticket.blobs,
     names: Object.keys(ticket.secrets),
     read: (name) => readSecretFile(name, ticket),
+    close: async () => {},
   };
 }
 

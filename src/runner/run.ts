@@ -20,12 +20,16 @@ import type { Stop } from './stop.ts';
 
 /** Where the run is: the machine's part, which no payload may choose. */
 export interface Site {
-  /** Shared with the subprocess engine; null: elsewhere, and nothing is kept of the run but its output. */
+  /** Shared with the subprocess engine; null: elsewhere, and nothing is kept of the run but output and artifacts. */
   readonly directory: string | null;
+  /** A directory to be made for collected artifacts; null: the run directory's, where there is one. */
+  readonly artifacts: string | null;
   /** null: mounts lie at /mounts/<name>. */
   readonly mounts: Host['mounts'] | null;
   readonly runAs: Host['run_as'];
   readonly graceMs: number;
+  /** PEM file of the authority that signed the secret store's certificate; null: the usual ones. */
+  readonly vaultCaFile: string | null;
 }
 
 /** One attempt while it goes on. */
@@ -52,29 +56,40 @@ interface Output {
 /** Takes an attempt from its payload to its trailer, and leaves nothing of it but output and artifacts. */
 export async function run(payload: Payload, site: Site, stop: Stop): Promise<Ending> {
   stop.setDeadline(payload.timeout_seconds);
-  const places = choosePlaces(site.directory, site.runAs);
+  const places = choosePlaces(site);
   const attempt: Attempt = { payload, site, stop, digest: digestOf(payload), places };
   const granted = await settle(() => redeemAndRead(attempt));
   const output = openOutput(granted instanceof RunnerError ? [] : granted.secrets, payload);
   const ended = granted instanceof RunnerError ? granted : await settle(() => runGranted(attempt, granted, output));
-  const ending = ended instanceof RunnerError ? ownEnding(ended) : ended;
+  const ending = ended instanceof RunnerError ? endingOf(ended, stop) : ended;
   await writeEnd(attempt, ending, output);
   removePlaces(places);
   return ending;
 }
 
+/** Who was waiting for the secret store when the run was told to stop has nothing to say against the store. */
+function endingOf(error: RunnerError, { cause }: Stop): Ending {
+  return cause !== null && error.reason === 'ERR_VAULT_UNAVAILABLE' ? unstartedEnding(cause) : ownEnding(error);
+}
+
 /** The wrapper is redeemed before anything else is judged, so that there is one who judges. */
-async function redeemAndRead({ payload, digest }: Attempt): Promise<Granted> {
-  const redemption = await redeem(payload.access);
-  const approved = readApproved(payload, digest, redemption);
-  const secrets = await readSecrets(approved, redemption);
-  await checkProgramFiles(approved.formula.files);
-  return { ...approved, secrets };
+async function redeemAndRead({ payload, site, stop, digest }: Attempt): Promise<Granted> {
+  const redemption = await redeem(payload.access, { caFile: site.vaultCaFile, stop: stop.signal });
+  const read = await settle(async () => {
+    const approved = readApproved(payload, digest, redemption);
+    return { ...approved, secrets: await readSecrets(approved, redemption) };
+  });
+  // Also after a failure; of two, the first is told.
+  const closed = await settle(() => redemption.close());
+  if (read instanceof RunnerError) throw read;
+  if (closed instanceof RunnerError) throw closed;
+  await checkProgramFiles(read.formula.files);
+  return read;
 }
 
 async function runGranted(attempt: Attempt, granted: Granted, output: Output): Promise<Ending> {
   const { payload, places, site, stop } = attempt;
-  makePlaces(places);
+  const held = makePlaces(places);
   const program = programOf(granted.formula, payload.agent, places);
   const environment = environmentOf(attempt, granted);
   if (stop.cause !== null) return unstartedEnding(stop.cause);
@@ -84,11 +99,11 @@ async function runGranted(attempt: Attempt, granted: Granted, output: Output): P
   const end = await execute(execution);
   const ending = commandEnding(end, end.isStopped ? stop.cause : null);
   const artifacts = await collectArtifacts({
-    work: places.work,
+    work: held.work,
     patterns: granted.formula.artifacts,
     secrets: granted.secrets,
     maxBytes: payload.limits.artifact_bytes,
-    target: places.artifacts,
+    target: held.artifacts,
     stop: collectionLimit(end, stop),
   });
   return { ...ending, oom: wasOutOfMemory(end, killsBefore), artifacts };

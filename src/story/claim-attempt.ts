@@ -1,5 +1,6 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { type AttemptToken, isAttemptToken } from '../domain/ids.ts';
+import type { AttemptRef } from '../ports/engine.ts';
 import type { ClaimAnswer } from '../ports/journal.ts';
 import type { StoryContext } from './context.ts';
 import { type Waiting, waiting } from './waiting.ts';
@@ -40,6 +41,11 @@ function lost(answer: Exclude<ClaimAnswer, 'won'>, record: AttemptRecord): Waiti
     case 'fenced':
       return waiting('ERR_FENCED', `another process runs under the name ${record.entry.dispatcher}`);
   }
+}
+
+/** What the engine knows its run by. */
+export function attemptRef(record: AttemptRecord): AttemptRef {
+  return { token: tokenOf(record), payloadSha256: record.entry.payload_sha256 };
 }
 
 /** The entry's token as the ports want it; it was checked when the record was read. */

@@ -1,8 +1,9 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { decodePayload } from '../domain/payload.ts';
 import type { Run } from '../domain/run.ts';
+import { StalledError } from '../errors.ts';
 import type { DispatchRequest } from '../ports/engine.ts';
-import { tokenOf } from './claim-attempt.ts';
+import { attemptRef, tokenOf } from './claim-attempt.ts';
 import type { StoryContext } from './context.ts';
 
 /**
@@ -11,7 +12,7 @@ import type { StoryContext } from './context.ts';
  */
 export type Dispatched =
   | { readonly kind: 'run'; readonly run: Run; readonly record: AttemptRecord }
-  | { readonly kind: 'unstarted' }
+  | { readonly kind: 'unstarted'; readonly message: string }
   | { readonly kind: 'unknown'; readonly message: string };
 
 /**
@@ -19,10 +20,40 @@ export type Dispatched =
  * repeat: a second copy finds its wrapper used and starts nothing.
  */
 export async function dispatchRun(record: AttemptRecord, context: StoryContext): Promise<Dispatched> {
-  const token = tokenOf(record);
-  const found = await context.engine.find(token);
+  try {
+    return await findOrDispatch(record, context);
+  } catch (error) {
+    if (!isForeign(error)) throw error;
+    const { id, attempt } = record.entry;
+    context.log.error('security event: a run that is not ours stands under the token of this attempt', {
+      id,
+      attempt,
+      code: error.code,
+      reason: error.message,
+    });
+    // Ours can never start under this token; its wrapper, consumed by ourselves, proves it.
+    return proveUnstarted(record, error.message, context);
+  }
+}
+
+/** Whether the engine has a run of ours; a foreign one under its token is none. */
+export async function hasRun(record: AttemptRecord, context: StoryContext): Promise<boolean> {
+  try {
+    return (await context.engine.find(attemptRef(record))) !== null;
+  } catch (error) {
+    if (isForeign(error)) return false;
+    throw error;
+  }
+}
+
+function isForeign(error: unknown): error is StalledError {
+  return error instanceof StalledError && error.code === 'ERR_FOREIGN_RUN';
+}
+
+async function findOrDispatch(record: AttemptRecord, context: StoryContext): Promise<Dispatched> {
+  const found = await context.engine.find(attemptRef(record));
   if (found !== null) return { kind: 'run', run: found, record };
-  if (record.unstarted) return { kind: 'unstarted' };
+  if (record.unstarted) return { kind: 'unstarted', message: 'it was proven before' };
   const request = requestOf(record);
   if (request === null) {
     return {
@@ -30,7 +61,9 @@ export async function dispatchRun(record: AttemptRecord, context: StoryContext):
       message: 'the engine knows no run of this attempt, and its request was already answered',
     };
   }
-  if (context.clock.now() >= new Date(record.grant.expires_at)) return proveUnstarted(record, context);
+  if (context.clock.now() >= new Date(record.grant.expires_at)) {
+    return proveUnstarted(record, 'its time to be placed was over', context);
+  }
   const dispatched = { ...record, dispatched_at: record.dispatched_at ?? context.clock.now().toISOString() };
   await context.records.save(dispatched);
   const run = await context.engine.dispatch(request);
@@ -38,8 +71,8 @@ export async function dispatchRun(record: AttemptRecord, context: StoryContext):
 }
 
 /** Exactly one redemption of a wrapper ever succeeds: when it is ours, no run has started and none can. */
-export async function proveUnstarted(record: AttemptRecord, context: StoryContext): Promise<Dispatched> {
-  if (record.unstarted) return { kind: 'unstarted' };
+export async function proveUnstarted(record: AttemptRecord, why: string, context: StoryContext): Promise<Dispatched> {
+  if (record.unstarted) return { kind: 'unstarted', message: why };
   if (record.request === null) {
     return { kind: 'unknown', message: 'its single-use wrapper is not at hand any more' };
   }
@@ -47,7 +80,7 @@ export async function proveUnstarted(record: AttemptRecord, context: StoryContex
   const consumption = await context.access.consume(payload.access);
   if (consumption === 'consumed') {
     await context.records.save({ ...record, request: null, unstarted: true });
-    return { kind: 'unstarted' };
+    return { kind: 'unstarted', message: why };
   }
   return { kind: 'unknown', message: `its single-use wrapper is ${consumption}: somebody may have started with it` };
 }

@@ -29,7 +29,7 @@ export async function settleRun(run: Run, followed: Followed, way: Way): Promise
   const collected = await lasting(id, 'collecting', () => collectOutput(run, record, context), way);
   return {
     record,
-    run,
+    run: { ...run, node: followed.node },
     isolated: context.engine.isolated,
     collected,
     end: outcomeOf(end, collected.trailer, followed.stop),

@@ -12,6 +12,8 @@ export interface Followed {
   /** Why we asked it to stop, if we did. */
   readonly stop: StopRequest | null;
   readonly record: AttemptRecord;
+  /** Where it ran, if the engine told it meanwhile. */
+  readonly node: string | null;
 }
 
 /**
@@ -27,8 +29,10 @@ export async function followRun(
   const stopper = watchForStop(run, record, context, signal);
   const { id } = record.entry;
   let noted = record;
+  let { node } = run;
   const watchToEnd = async (): Promise<RunEnd> => {
     for await (const status of context.engine.watch(run, signal)) {
+      if (status.state !== 'queued') node = status.node ?? node;
       if (status.state === 'queued') context.tell(id, { state: 'running', reason: queuedReason(status.message) });
       if (status.state === 'running') {
         context.tell(id, { state: 'running', reason: null });
@@ -48,7 +52,7 @@ export async function followRun(
       context,
       signal,
     );
-    return { end, stop: stopper.asked(), record: noted };
+    return { end, stop: stopper.asked(), record: noted, node };
   } finally {
     await stopper.end();
   }

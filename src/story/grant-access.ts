@@ -93,7 +93,8 @@ function reclaimed(record: AttemptRecord, context: StoryContext): AttemptRecord 
   return { ...record, entry: { ...record.entry, instance: context.settings.instance } };
 }
 
-async function checkSecrets(read: ReadAction, context: StoryContext): Promise<void> {
+/** Whether all that it names can be granted. Throws RefusedError (ERR_SECRET_UNKNOWN), StalledError, TransientError. */
+export async function checkSecrets(read: ReadAction, context: StoryContext): Promise<void> {
   const states = await context.access.states(read.action.secrets);
   const missing = read.action.secrets.filter((name) => states.get(name) === 'missing');
   if (missing.length > 0) {

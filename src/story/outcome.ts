@@ -19,6 +19,17 @@ const EXIT = { runner: 69, timedOut: 124, cancelled: 130, nobodyKnows: 70 } as c
  * it. Pure; every combination has a row in its table test.
  */
 export function outcomeOf(end: RunEnd, trailer: Trailer | null, stop: StopRequest | null): OutcomeOf {
+  const known = trailer === null ? end : byLastWords(end, trailer);
+  return ofEnd(known, trailer, stop);
+}
+
+/** The runner's signed last words are said after the command's end: with them it is known, whatever became of the place. */
+function byLastWords(end: RunEnd, { exit, started, finished }: Trailer): RunEnd {
+  if (end.kind !== 'lost' && end.kind !== 'unknown') return end;
+  return { kind: 'exited', exitCode: exit, signal: null, oom: false, startedAt: started, finishedAt: finished };
+}
+
+function ofEnd(end: RunEnd, trailer: Trailer | null, stop: StopRequest | null): OutcomeOf {
   switch (end.kind) {
     case 'lost':
       return nobodyKnows('lost', reason('ERR_LOST', end.message));

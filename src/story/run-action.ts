@@ -1,10 +1,10 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import type { RunEnd } from '../domain/run.ts';
 import { type Approval, approveAction } from './approve-action.ts';
-import { claimAttempt, dropNote, tokenOf } from './claim-attempt.ts';
+import { claimAttempt, dropNote } from './claim-attempt.ts';
 import { checkConditions, checkHistory } from './conditions.ts';
 import type { Ending, StoryContext } from './context.ts';
-import { dispatchRun, proveUnstarted } from './dispatch-run.ts';
+import { dispatchRun, hasRun, proveUnstarted } from './dispatch-run.ts';
 import { endWithoutRun, lasting, recordAttempt, settleRun, type Way } from './end-attempt.ts';
 import { type Followed, followRun } from './follow-run.ts';
 import { earlierOf, grantAccess } from './grant-access.ts';
@@ -123,7 +123,7 @@ export async function finishAttempt(
   const { id } = claimed.entry;
   const way = { context, signal };
   const dispatched = await lasting(id, 'dispatching', () => dispatchOrStop(claimed, context), way);
-  if (dispatched.kind === 'unstarted') return nextAttempt(claimed, 'its time to be placed was over');
+  if (dispatched.kind === 'unstarted') return nextAttempt(claimed, dispatched.message);
   if (dispatched.kind === 'cancelled') return endWithoutRun(claimed, dispatched.end, way);
   if (dispatched.kind === 'unknown') return endWithoutRun(claimed, outcomeOf(dispatched, null, null), way);
   const followed = await followRun(dispatched.run, dispatched.record, context, signal);
@@ -139,7 +139,7 @@ async function endUnplaced(
   way: Way,
 ): Promise<Ending> {
   const { context } = way;
-  const proven = await lasting(record.entry.id, 'running', () => proveUnstarted(record, context), way);
+  const proven = await lasting(record.entry.id, 'running', () => proveUnstarted(record, end.message, context), way);
   if (proven.kind === 'unknown') {
     return endWithoutRun(record, outcomeOf({ kind: 'unknown', message: proven.message }, null, null), way);
   }
@@ -150,8 +150,8 @@ async function endUnplaced(
 /** A cancel that came before the dispatch: proven not to have started, it is cancelled without a run. */
 async function dispatchOrStop(record: AttemptRecord, context: StoryContext) {
   const stop = await context.control.stopRequest(record.entry.id);
-  if (stop === null || (await context.engine.find(tokenOf(record))) !== null) return dispatchRun(record, context);
-  const proven = record.unstarted ? { kind: 'unstarted' as const } : await proveUnstarted(record, context);
+  if (stop === null || (await hasRun(record, context))) return dispatchRun(record, context);
+  const proven = await proveUnstarted(record, 'it was cancelled before', context);
   if (proven.kind !== 'unstarted') return proven;
   return { kind: 'cancelled' as const, end: outcomeOf({ kind: 'not-started', message: 'cancelled' }, null, stop) };
 }

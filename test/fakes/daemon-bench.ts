@@ -18,7 +18,7 @@ export interface DaemonBench {
   readonly countFile: string;
   writeConfig(changes?: ConfigChanges): Promise<void>;
   /** Starts the program; `ended` answers its exit code or signal. */
-  start(args: readonly string[]): RunningProgram;
+  start(args: readonly string[], env?: Readonly<Record<string, string>>): RunningProgram;
   /** Commits and pushes files as of now. */
   push(files: Readonly<Record<string, string | null>>, signingKey?: string): Promise<string>;
   /** The same on top of whatever the branch holds now; tried again when the dispatcher was first. */
@@ -66,8 +66,8 @@ export async function makeDaemonBench(): Promise<DaemonBench> {
     configFile,
     countFile,
     writeConfig: (changes = {}) => writeFile(configFile, configText(bench, changes)),
-    start(args) {
-      const program = launch([...args, '--config', configFile], dir);
+    start(args, env = {}) {
+      const program = launch([...args, '--config', configFile], dir, env);
       children.add(program);
       return program;
     },
@@ -124,10 +124,10 @@ ${changes.more ?? ''}
 `;
 }
 
-function launch(args: readonly string[], cwd: string): RunningProgram {
+function launch(args: readonly string[], cwd: string, env: Readonly<Record<string, string>>): RunningProgram {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     cwd,
-    env: { PATH: process.env['PATH'] ?? '', NO_COLOR: '1' },
+    env: { PATH: process.env['PATH'] ?? '', NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const out: Buffer[] = [];

@@ -3,8 +3,9 @@ import { type AttemptToken, sha256 } from '../../src/domain/ids.ts';
 import { decodePayload, type Payload } from '../../src/domain/payload.ts';
 import type { Run, RunEnd, RunStatus, StopRequest } from '../../src/domain/run.ts';
 import { encodeTrailer, type RunnerReason } from '../../src/domain/trailer.ts';
+import { StalledError } from '../../src/errors.ts';
 import type { Clock } from '../../src/ports/clock.ts';
-import type { DispatchRequest, Engine, LogStream } from '../../src/ports/engine.ts';
+import type { AttemptRef, DispatchRequest, Engine, LogStream } from '../../src/ports/engine.ts';
 import type { MemoryAccess } from './memory-access.ts';
 
 /** What becomes of the runs of an action. */
@@ -51,6 +52,8 @@ export class DummyEngine implements Engine {
   living = 0;
   mostLiving = 0;
   readonly cancels: StopRequest[] = [];
+  /** Somebody else's run stands under every token. */
+  foreign = false;
   readonly #clock: Clock;
   readonly #access: MemoryAccess;
   readonly #runs = new Map<string, Live>();
@@ -64,11 +67,21 @@ export class DummyEngine implements Engine {
     return [];
   }
 
-  async find(token: AttemptToken): Promise<Run | null> {
+  async find({ token }: AttemptRef): Promise<Run | null> {
+    this.#refuseForeign();
     return this.#runs.get(token)?.run ?? null;
   }
 
+  async look(run: Run): Promise<RunStatus | null> {
+    return this.#runs.get(run.token)?.status ?? null;
+  }
+
+  #refuseForeign(): void {
+    if (this.foreign) throw new StalledError('ERR_FOREIGN_RUN', 'vault-runner/dispatch-1 holds other bytes');
+  }
+
   async dispatch(request: DispatchRequest): Promise<Run> {
+    this.#refuseForeign();
     const known = this.#runs.get(request.token);
     if (known !== undefined) return known.run;
     const live: Live = {

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { blobOid } from '../../src/domain/ids.ts';
-import { encodePayload, type Payload } from '../../src/domain/payload.ts';
+import { type AccessFragment, encodePayload, type Payload } from '../../src/domain/payload.ts';
 import { type Exit, exitSchema, type Host, RUN_FILES } from '../../src/domain/run-directory.ts';
 import { TICKET_CREATION_PATH, type Ticket, ticketFile } from '../../src/domain/ticket.ts';
 import { splitTrailer, type Trailer } from '../../src/domain/trailer.ts';
@@ -42,6 +42,13 @@ export interface PreparedRun {
   /** The unread ticket's file. */
   readonly ticket: string;
   secretFile(name: string): string;
+}
+
+/** A run as Nomad starts it: the payload in a file, streams kept by others. */
+export interface PreparedJob {
+  readonly directory: string;
+  readonly payload: Payload;
+  readonly payloadFile: string;
 }
 
 export interface RunResult {
@@ -87,13 +94,39 @@ export class RunnerBench {
     writeFileSync(path.join(directory, RUN_FILES.payload), encodePayload(payload), { mode: 0o600 });
   }
 
+  /** A job's payload; `access`: by whom and how its wrapper is minted. */
+  async prepareJob(plan: RunPlan, access: (payload: Payload) => Promise<AccessFragment>): Promise<PreparedJob> {
+    const token = randomBytes(16).toString('hex');
+    const made = makePayload(plan, { token, names: Object.keys(plan.secrets ?? {}), tickets: '/' });
+    return this.placeJob({ ...made, access: await access(made) });
+  }
+
+  /** Puts the payload's file where nothing else is; of one payload as often as wanted. */
+  placeJob(payload: Payload): PreparedJob {
+    const directory = path.join(this.root, 'jobs', randomBytes(8).toString('hex'));
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    this.writePayload(directory, payload);
+    return { directory, payload, payloadFile: path.join(directory, RUN_FILES.payload) };
+  }
+
+  /** Starts a runner as Nomad does. `options` besides `--payload`; `under`: a program that starts it. */
+  startJob({ directory, payloadFile }: PreparedJob, options: JobStart = {}): ChildProcess {
+    const { args = [], under = [], environment = {} } = options;
+    const [file, ...rest] = [...under, process.execPath, this.program, '--payload', payloadFile, ...args] as const;
+    return this.#spawn(directory, [file ?? '', ...rest], environment);
+  }
+
   /** Starts a runner as the engine does; `environment` is what it must not hand on. */
   start(directory: string, environment: Record<string, string> = {}): ChildProcess {
+    return this.#spawn(directory, [process.execPath, this.program, '--run-dir', directory], environment);
+  }
+
+  #spawn(directory: string, [file, ...args]: readonly [string, ...string[]], environment: Environment): ChildProcess {
     const [stdout, stderr] = [RUN_FILES.stdout, RUN_FILES.stderr].map((name) =>
       openSync(path.join(directory, name), 'a', 0o600),
     );
     try {
-      const child = spawn(process.execPath, [this.program, '--run-dir', directory], {
+      const child = spawn(file, args, {
         detached: true,
         env: { PATH: process.env['PATH'], ...environment },
         stdio: ['ignore', stdout, stderr],
@@ -112,7 +145,10 @@ export class RunnerBench {
     return await this.result(prepared, this.start(prepared.directory, environment));
   }
 
-  async result({ directory, payload }: PreparedRun, child: ChildProcess): Promise<RunResult> {
+  async result(
+    { directory, payload }: Pick<PreparedRun, 'directory' | 'payload'>,
+    child: ChildProcess,
+  ): Promise<RunResult> {
     const code = await endOf(child);
     const stderr = readFileSync(path.join(directory, RUN_FILES.stderr));
     const exitFile = path.join(directory, RUN_FILES.exit);
@@ -125,6 +161,14 @@ export class RunnerBench {
     for (const child of this.#children) child.kill('SIGKILL');
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+export interface JobStart {
+  readonly args?: readonly string[];
+  readonly under?: readonly string[];
+  readonly environment?: Environment;
 }
 
 const BUILT = path.join(ROOT, 'dist/runner/main.js');

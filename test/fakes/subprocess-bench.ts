@@ -10,6 +10,7 @@ import type { AttemptToken } from '../../src/domain/ids.ts';
 import { startedSchema } from '../../src/domain/run-directory.ts';
 import type { DispatchRequest, Engine } from '../../src/ports/engine.ts';
 import type { LogFields } from '../../src/ports/log.ts';
+import { WANTED } from './tools.ts';
 
 /** What test/fakes/stand-in-runner.mjs is told. */
 export interface StandInJob {
@@ -18,6 +19,9 @@ export interface StandInJob {
   readonly lingerMs?: number;
   readonly knob?: 'crash' | 'silent' | 'stuck' | 'mute';
 }
+
+/** This engine has run directories of its own making, so it asks for no digest. */
+export const ANY_PAYLOAD = '0'.repeat(64);
 
 const STAND_IN = path.resolve(import.meta.dirname, 'stand-in-runner.mjs');
 const QUICK: Timing = { ...TIMING, pollMs: 20, graceMs: 400, stuckMs: 200, lingerMs: 300, vanishMs: 50 };
@@ -77,7 +81,7 @@ export class SubprocessBench {
 
   async #killRunner(token: AttemptToken): Promise<void> {
     const engine = this.engine({}, '', { graceMs: 0, stuckMs: 0 });
-    const run = await engine.find(token);
+    const run = await engine.find({ token, payloadSha256: ANY_PAYLOAD });
     if (run === null) return;
     await engine.cancel(run, { kind: 'cancel', by: 'test', message: 'the test is over' });
     for await (const status of engine.watch(run, AbortSignal.timeout(5_000))) if (status.state === 'ended') return;
@@ -91,8 +95,9 @@ export class SubprocessBench {
       clock: systemClock,
       log: { debug: quiet, info: quiet, warn, error: warn },
       runner: [process.execPath, STAND_IN],
-      mounts: {},
-      placementSeconds: 600,
+      runnerEnvironment: {},
+      token: null,
+      wanted: WANTED,
     };
   }
 }

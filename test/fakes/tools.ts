@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { systemClock } from '../../src/adapters/clock.ts';
-import type { Tools } from '../../src/adapters/factory.ts';
+import type { Tools, Wanted } from '../../src/adapters/factory.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 
 /** A temporary folder as state_dir, a log that says nothing and a clock that can be moved forward. */
@@ -11,6 +11,16 @@ export interface TestTools extends Tools {
   advance(seconds: number): void;
   remove(): void;
 }
+
+/** Of a dispatcher with default limits and no mounts. */
+export const WANTED: Wanted = {
+  mounts: {},
+  logBytes: 64 * 1024 ** 2,
+  inFlight: 16,
+  dispatchesPerMinute: 600,
+  placementSeconds: 600,
+  wrapSeconds: 720,
+};
 
 export function makeTools(): TestTools {
   let ahead = 0;
@@ -24,6 +34,8 @@ export function makeTools(): TestTools {
   return {
     stateDir,
     clock,
+    token: null,
+    wanted: WANTED,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     advance: (seconds) => {
       ahead += seconds * 1000;

@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/pr
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { OpsRepoOptions } from '../../src/adapters/ops-repo/branch.ts';
-import { codeOf, toError } from '../../src/errors.ts';
+import { codeOf, StalledError, toError } from '../../src/errors.ts';
 import type { Log } from '../../src/ports/log.ts';
 import { GitHttpServer } from '../fakes/git-http-server.ts';
 import { OpsRepoFixture } from '../fakes/ops-repo.ts';
@@ -192,6 +192,17 @@ describe('the environment of git', () => {
     expect(seen).toContain('GIT_TERMINAL_PROMPT=0');
     expect(seen).toContain('GIT_ALLOW_PROTOCOL=http\n');
     expect(seen).not.toContain('GIT_ALLOW_PROTOCOL=https');
+  });
+
+  it('hands over the token of the file that is configured now, not of the one before', async () => {
+    const { access } = await secured();
+    const wrong = path.join(fixture.dir, 'wrong');
+    await writeFile(wrong, 'not-the-token\n', { mode: 0o600 });
+    await expect(fixture.open({ ...access, tokenFile: wrong }).then((repo) => repo.refresh())).rejects.toThrow(
+      StalledError,
+    );
+    const again = await fixture.open(access);
+    expect(await again.publish({ path: 'r', content: Buffer.from('r') }, 'r')).toMatchObject({ kind: 'landed' });
   });
 
   it('keeps the askpass script to its owner and makes it again when it was deleted', async () => {

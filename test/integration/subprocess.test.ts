@@ -8,7 +8,8 @@ import type { Run } from '../../src/domain/run.ts';
 import { StalledError, TransientError } from '../../src/errors.ts';
 import type { Engine } from '../../src/ports/engine.ts';
 import { endOf, randomToken } from '../contract/engine.contract.ts';
-import { type StandInJob, SubprocessBench } from '../fakes/subprocess-bench.ts';
+import { ANY_PAYLOAD, type StandInJob, SubprocessBench } from '../fakes/subprocess-bench.ts';
+import { WANTED } from '../fakes/tools.ts';
 import { textOf, until } from '../fakes/until.ts';
 
 const WHY = { kind: 'cancel', by: 'somebody', message: 'no longer wanted' } as const;
@@ -57,7 +58,7 @@ describe('the subprocess engine', () => {
         code: 'ERR_ENGINE_UNAVAILABLE',
         message: 'the runner ended with exit code 7 before it had started',
       });
-      expect(await engine.find(token)).toBeNull();
+      expect(await engine.find({ token, payloadSha256: ANY_PAYLOAD })).toBeNull();
       expect(await endOf(engine, await dispatch({ script: 'exit 3' }))).toMatchObject({ exitCode: 3 });
     });
 
@@ -90,11 +91,11 @@ describe('the subprocess engine', () => {
     it('gives the run the mounts that it names and no others (S3)', async () => {
       await mkdir(bench.aside('ssh'));
       const mounts = {
-        ssh: { path: bench.aside('ssh') },
-        gpg: { path: bench.aside('ssh') },
-        sops: { path: '/nowhere' },
+        ssh: { path: bench.aside('ssh'), hostVolume: null },
+        gpg: { path: bench.aside('ssh'), hostVolume: null },
+        sops: { path: '/nowhere', hostVolume: null },
       };
-      const mounted = bench.engine({ mounts });
+      const mounted = bench.engine({ wanted: { ...WANTED, mounts } });
       await mounted.dispatch(bench.request(token, { script: '' }, 'ssh'));
       const host: unknown = JSON.parse(await readFile(bench.file(token, 'host.json'), 'utf8'));
       expect(host).toEqual({ mounts: { ssh: bench.aside('ssh') }, run_as: null, grace_ms: 400 });
@@ -103,7 +104,8 @@ describe('the subprocess engine', () => {
     it.each(['sops', 'tls', 'constructor'])(
       'says that the mount %s is not to be had here, and starts nothing (S3)',
       async (name) => {
-        const mounted = bench.engine({ mounts: { sops: { path: '/nowhere' } } });
+        const mounts = { sops: { path: '/nowhere', hostVolume: null } };
+        const mounted = bench.engine({ wanted: { ...WANTED, mounts } });
         await expect(mounted.dispatch(bench.request(token, { script: '' }, name))).rejects.toThrow(StalledError);
         expect(existsSync(bench.file(token))).toBe(false);
       },
@@ -117,7 +119,9 @@ describe('the subprocess engine', () => {
     });
 
     it('refuses a token that is a path', async () => {
-      expect(() => engine.find('../../etc' as AttemptToken)).toThrow('not an attempt token');
+      expect(() => engine.find({ token: '../../etc' as AttemptToken, payloadSha256: ANY_PAYLOAD })).toThrow(
+        'not an attempt token',
+      );
     });
   });
 
@@ -231,7 +235,7 @@ describe('the subprocess engine', () => {
     it('is not freed while the run lives', async () => {
       const run = await dispatch({ script: HOLD });
       await expect(engine.forget(token)).rejects.toThrow(TransientError);
-      expect(await engine.find(token)).toEqual(run);
+      expect(await engine.find({ token, payloadSha256: ANY_PAYLOAD })).toEqual(run);
     });
   });
 });

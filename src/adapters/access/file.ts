@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import type { Check } from '../../domain/check.ts';
+import { BASE_POLICY, secretPolicy } from '../../domain/grant-policies.ts';
 import type { AttemptToken } from '../../domain/ids.ts';
 import type { AccessFragment } from '../../domain/payload.ts';
 import { TICKET_CREATION_PATH, type Ticket } from '../../domain/ticket.ts';
@@ -28,9 +29,6 @@ export const file = {
   create: ({ dir }: z.output<typeof options>, tools: Tools): Access => new FileAccess(dir, tools),
 };
 
-// The policy that every token has, and the one that each secret adds (design.md, promise 2).
-const BASE_POLICY = 'edge-run';
-const policyOf = (name: string): string => `runner-${name}`;
 const SWEEP_EVERY_MS = 3600 * 1000;
 
 class FileAccess implements Access {
@@ -71,7 +69,7 @@ class FileAccess implements Access {
       return {
         fragment: this.#fragmentOf(ticket, expiresAt, secrets),
         accessor: accessorOf(ticket),
-        policies: [BASE_POLICY, ...request.secrets.map(policyOf)].sort(),
+        policies: [BASE_POLICY, ...request.secrets.map(secretPolicy)].sort(),
         issuedAt: issued.toISOString(),
         expiresAt,
       };

@@ -7,7 +7,7 @@ import type { AttemptToken } from '../../domain/ids.ts';
 import type { Run, RunStatus, StopRequest } from '../../domain/run.ts';
 import { type Host, RUN_FILES } from '../../domain/run-directory.ts';
 import { EdgeError, StalledError, TransientError, toError } from '../../errors.ts';
-import type { DispatchRequest, Engine, LogStream } from '../../ports/engine.ts';
+import type { AttemptRef, DispatchRequest, Engine, LogStream } from '../../ports/engine.ts';
 import { isErrno } from '../durable-file.ts';
 import type { EngineTools } from '../factory.ts';
 import { readRegular } from '../regular-file.ts';
@@ -18,7 +18,7 @@ import { type Launched, launch } from './subprocess/launch.ts';
 import { signalMember } from './subprocess/members.ts';
 import { type RunAs, resolveRunAs } from './subprocess/run-as.ts';
 import { noteStop, prepareRun, readStarted, runDirectory } from './subprocess/run-files.ts';
-import { lookAt } from './subprocess/sight.ts';
+import { lookAt, statusOf } from './subprocess/sight.ts';
 import { TIMING, type Timing } from './subprocess/timing.ts';
 import { Watcher } from './subprocess/watcher.ts';
 
@@ -70,22 +70,27 @@ class Subprocess implements Engine {
     return checkMachine({ runs: this.#runs, runner: this.#tools.runner, runAs: this.#runAs });
   }
 
-  find(token: AttemptToken): Promise<Run | null> {
+  find({ token }: Pick<AttemptRef, 'token'>): Promise<Run | null> {
     const directory = this.#directory(token);
     return orUnavailable('its run directory can not be read', async () =>
       readStarted(directory).kind === 'none' ? null : runOf(token),
     );
   }
 
+  look(run: Run): Promise<RunStatus | null> {
+    const directory = this.#directory(run.token);
+    return orUnavailable('its run directory can not be read', async () => statusOf(lookAt(directory)));
+  }
+
   async dispatch(request: DispatchRequest, signal?: AbortSignal): Promise<Run> {
     const { token } = request;
     const directory = this.#directory(token);
-    const earlier = await this.find(token);
+    const earlier = await this.find({ token });
     if (earlier !== null) return earlier;
     const host = this.#hostFor(request.meta.mounts);
     const launched = await orUnavailable('the runner can not be started', async () => {
       await prepareRun(directory, host, request.payload);
-      return await launch(this.#tools.runner, directory, () => this.#watcher.hint(token));
+      return await launch(this.#tools, directory, () => this.#watcher.hint(token));
     });
     await this.#untilStarted(directory, launched, signal);
     return runOf(token);
@@ -149,10 +154,10 @@ class Subprocess implements Engine {
   }
 
   #mountPath(name: string): string {
-    const mounts = this.#tools.mounts;
+    const { mounts } = this.#tools.wanted;
     const mount = Object.hasOwn(mounts, name) ? mounts[name]?.path : undefined;
     const hint = `Set path of [mounts.${name}] to a directory of this machine.`;
-    if (mount === undefined) {
+    if (mount == null) {
       throw new StalledError('ERR_ENGINE_DENIED', `this machine has no mount ${JSON.stringify(name)}`, { hint });
     }
     const full = path.resolve(mount);

@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isGitPath } from '../../domain/config-urls.ts';
 import { writeDurably } from '../durable-file.ts';
@@ -151,10 +151,12 @@ function shellQuote(text: string): string {
 /** Makes the empty HOME and the askpass script, again if somebody deleted the cache. Safe to repeat. */
 export async function prepareTools(tools: string, remote: Remote): Promise<void> {
   const askpass = path.join(tools, 'askpass');
-  if ((await stat(askpass).catch(() => null)) !== null) return;
+  const script = askpassScript(remote);
+  // Another address, user or token file than last time: what the script says would be of the one before.
+  if ((await readFile(askpass, 'utf8').catch(() => null)) === script) return;
   await mkdir(path.join(tools, 'home'), { recursive: true, mode: 0o700 });
   await writeDurably(path.join(tools, 'config'), '[safe]\n\tdirectory = *\n');
-  await writeDurably(askpass, askpassScript(remote), 0o700);
+  await writeDurably(askpass, script, 0o700);
 }
 
 /**

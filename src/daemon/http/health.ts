@@ -1,7 +1,16 @@
-import { fastify } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import type { Reason } from '../../domain/run.ts';
 import { toError } from '../../errors.ts';
 import type { Log } from '../../ports/log.ts';
+import type { Guard } from './bearer.ts';
+
+/** `/metrics`. */
+export interface MetricsPage {
+  readonly contentType: string;
+  text(): Promise<string>;
+  /** Who may read it; null: nobody is asked, and it is there on loopback only. */
+  readonly guard: Guard | null;
+}
 
 export interface Health {
   /** URL at which it really listens; null: it does not. */
@@ -10,13 +19,14 @@ export interface Health {
 }
 
 /**
- * `/healthz`: the process is alive. `/readyz`: 200, or 503 with the reasons. Off with `listen` null; a port that is
- * taken is a warning and never stops the daemon.
+ * `/healthz`: the process is alive. `/readyz`: 200, or 503 with the reasons. `/metrics` only on loopback or with a
+ * token. Off with `listen` null; a port that is taken is a warning and never stops the daemon.
  */
 export async function startHealth(
   listen: { readonly host: string; readonly port: number } | null,
   unready: () => readonly Reason[],
   log: Log,
+  metrics: MetricsPage | null = null,
 ): Promise<Health> {
   if (listen === null) return { address: null, close: () => Promise.resolve() };
   const server = fastify({ logger: false, forceCloseConnections: true });
@@ -29,6 +39,7 @@ export async function startHealth(
       reasons: reasons.map(({ code, message, hint }) => ({ code, message, hint })),
     });
   });
+  if (metrics !== null) addMetrics(server, metrics, { host: listen.host, log });
   try {
     // A copy: the server writes into what it gets, and the configuration is frozen.
     const address = await server.listen({ ...listen });
@@ -39,3 +50,23 @@ export async function startHealth(
     return { address: null, close: () => Promise.resolve() };
   }
 }
+
+function addMetrics(
+  server: FastifyInstance,
+  metrics: MetricsPage,
+  { host, log }: { readonly host: string; readonly log: Log },
+): void {
+  const { contentType, guard } = metrics;
+  if (guard === null && !isLoopback(host)) {
+    log.warn('metrics are off: listen is not on loopback, and there is no token_file', { section: 'http', host });
+    return;
+  }
+  server.get('/metrics', async (request, reply) => {
+    if (guard !== null && !(await guard(request.headers.authorization))) {
+      return reply.code(401).header('www-authenticate', 'Bearer').send({ error: 'the token of [http] is asked for' });
+    }
+    return reply.type(contentType).send(await metrics.text());
+  });
+}
+
+const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/i.test(host);

@@ -127,7 +127,8 @@ function payloadOf({ action = ACTION, formula = FORMULA, payload = {} }: Change)
 
 function redemptionOf(payload: Payload, change: Partial<Redemption> = {}): Redemption {
   const read = () => Promise.reject(new Error('not asked for'));
-  return { attempt: TOKEN, blobs: payload.blobs, names: ['A_TOKEN', 'B_TOKEN'], read, ...change };
+  const close = () => Promise.resolve();
+  return { attempt: TOKEN, blobs: payload.blobs, names: ['A_TOKEN', 'B_TOKEN'], read, close, ...change };
 }
 
 function approved(change: Change): ReturnType<typeof readApproved> {

@@ -260,4 +260,29 @@ describe('an attempt without a run', () => {
     const again = await bench.drive(finishAttempt(await noted(bench, record), context, never));
     expect(outcome(again)).toBe('waiting ERR_NOT_PLACED');
   });
+
+  it('under whose token stands a foreign run is proven unstarted, told as a security event, and its next attempt runs (R21)', async () => {
+    const { bench, process, context, record } = await claimed();
+    bench.engine.foreign = true;
+    const ending = await bench.drive(finishAttempt(record, context, never));
+    expect(ending).toMatchObject({ kind: 'waiting', reason: { code: 'ERR_NOT_PLACED' } });
+    expect([bench.result('a'), bench.engine.executions, bench.access.loose]).toEqual([null, [], 0]);
+    const errors = process.log.filter(({ level }) => level === 'error').map(({ message, fields }) => [message, fields]);
+    expect(errors).toEqual([
+      [
+        'security event: a run that is not ours stands under the token of this attempt',
+        expect.objectContaining({ id: 'a', attempt: 1, code: 'ERR_FOREIGN_RUN' }),
+      ],
+    ]);
+    bench.engine.foreign = false;
+    await bench.once();
+    expect(bench.result('a')).toMatchObject({ outcome: 'succeeded', attempt: { number: 2, executions: 1 } });
+  });
+
+  it('under whose token stands a foreign run can still be cancelled (R21, R9)', async () => {
+    const { bench, context, record } = await claimed();
+    bench.engine.foreign = true;
+    await bench.control.requestStop('a', { kind: 'cancel', by: 'Jo', message: 'no longer needed' });
+    expect(outcome(await bench.drive(finishAttempt(record, context, never)))).toBe('cancelled');
+  });
 });

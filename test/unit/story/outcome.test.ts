@@ -115,7 +115,7 @@ const TABLE: readonly Row[] = [
   ['exit 69', 'its deadline', 'deadline', 'timed_out 124 ERR_DEADLINE'],
 ];
 
-/** Whatever else was said: what the engine does not know, nobody knows. */
+/** Without the runner's last words, what the engine does not know nobody knows. */
 const WITHOUT_EXIT = [
   ['lost', 'nobody', 'lost 70 ERR_LOST'],
   ['lost', 'cancel', 'lost 70 ERR_LOST'],
@@ -123,15 +123,32 @@ const WITHOUT_EXIT = [
   ['unknown', 'nobody', 'unknown 70 ERR_RUN_UNKNOWN'],
   ['unknown', 'cancel', 'unknown 70 ERR_RUN_UNKNOWN'],
   ['unknown', 'deadline', 'unknown 70 ERR_RUN_UNKNOWN'],
-  ['not started', 'nobody', 'timed_out 124 ERR_NOT_PLACED'],
-  ['not started', 'cancel', 'cancelled 130 ERR_CANCELLED'],
-  ['not started', 'deadline', 'timed_out 124 ERR_NOT_PLACED'],
 ] as const satisfies readonly (readonly [keyof typeof ENDS, keyof typeof STOPS, string])[];
+
+/** With them, signed, its end is known although its place or the engine's record of it is gone (E5). */
+const BY_LAST_WORDS = [
+  ['own', 'nobody', 'failed 3 ERR_COMMAND_FAILED'],
+  ['own', 'cancel', 'cancelled 130 ERR_CANCELLED'],
+  ['own', 'deadline', 'timed_out 124 ERR_DEADLINE'],
+  ['a reason', 'nobody', 'failed 69 ERR_SECRET_MISSING'],
+  ['a reason', 'cancel', 'cancelled 130 ERR_CANCELLED'],
+  ['a reason', 'deadline', 'timed_out 124 ERR_DEADLINE'],
+  ['its deadline', 'nobody', 'timed_out 124 ERR_DEADLINE'],
+  ['its deadline', 'cancel', 'timed_out 124 ERR_DEADLINE'],
+  ['its deadline', 'deadline', 'timed_out 124 ERR_DEADLINE'],
+] as const satisfies readonly (readonly [keyof typeof TRAILERS, keyof typeof STOPS, string])[];
+
+/** Never placed: nothing can have said anything. */
+const NEVER_PLACED = [
+  ['nobody', 'timed_out 124 ERR_NOT_PLACED'],
+  ['cancel', 'cancelled 130 ERR_CANCELLED'],
+  ['deadline', 'timed_out 124 ERR_NOT_PLACED'],
+] as const satisfies readonly (readonly [keyof typeof STOPS, string])[];
 
 function told([end, trailer, stop]: readonly [keyof typeof ENDS, keyof typeof TRAILERS, keyof typeof STOPS]) {
   const how: RunEnd = ENDS[end];
   const reason = TRAILERS[trailer];
-  const exit = how.kind === 'exited' ? how.exitCode : 0;
+  const exit = how.kind === 'exited' ? how.exitCode : 3;
   const words = reason === null ? null : said(exit, reason === 'own' ? {} : { reason });
   return outcomeOf(how, words, STOPS[stop]);
 }
@@ -140,12 +157,22 @@ const short = ({ outcome, exitCode, reason }: ReturnType<typeof outcomeOf>) =>
   `${outcome} ${exitCode} ${reason?.code ?? '-'}`;
 const rows: readonly Row[] = [
   ...TABLE,
-  ...WITHOUT_EXIT.flatMap(([end, stop, expected]) =>
-    (['none', 'own', 'a reason', 'its deadline'] as const).map((trailer): Row => [end, trailer, stop, expected]),
+  ...WITHOUT_EXIT.map(([end, stop, expected]): Row => [end, 'none', stop, expected]),
+  ...BY_LAST_WORDS.flatMap(([trailer, stop, expected]) =>
+    (['lost', 'unknown'] as const).map((end): Row => [end, trailer, stop, expected]),
+  ),
+  ...NEVER_PLACED.flatMap(([stop, expected]) =>
+    (['none', 'own', 'a reason', 'its deadline'] as const).map(
+      (trailer): Row => ['not started', trailer, stop, expected],
+    ),
   ),
 ];
 
 describe('outcomeOf', () => {
+  it("takes the runner's signed last words for a success whose place is gone since (E5)", () => {
+    expect(outcomeOf(ENDS.lost, said(0), null)).toMatchObject({ outcome: 'succeeded', exitCode: 0, reason: null });
+  });
+
   it('takes no success where the runner itself said another code than the engine', () => {
     expect(outcomeOf(exited(0), said(3), null)).toMatchObject({ outcome: 'failed', exitCode: 3 });
   });

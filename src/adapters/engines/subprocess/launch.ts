@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { RUN_FILES } from '../../../domain/run-directory.ts';
+import type { EngineTools } from '../../factory.ts';
 
 /** Nothing of the daemon's own environment: it may hold credentials. */
 const RUNNER_ENVIRONMENT = {
@@ -20,14 +21,19 @@ export interface Launched {
 }
 
 /** Starts the runner in a session of its own. `onEnd` is called once when it has ended. Throws Node's own errors. */
-export async function launch(argv: readonly string[], directory: string, onEnd: () => void): Promise<Launched> {
-  const [program, ...rest] = argv;
+export async function launch(
+  { runner, runnerEnvironment }: Pick<EngineTools, 'runner' | 'runnerEnvironment'>,
+  directory: string,
+  onEnd: () => void,
+): Promise<Launched> {
+  const [program, ...rest] = runner;
   if (program === undefined) throw new Error('the runner has no argv');
   const stdout = await open(path.join(directory, RUN_FILES.stdout), APPEND, 0o600);
   try {
     const stderr = await open(path.join(directory, RUN_FILES.stderr), APPEND, 0o600);
     try {
-      return observe(start(program, [...rest, '--run-dir', directory], [stdout, stderr]), onEnd);
+      const argv = [program, ...rest, '--run-dir', directory] as const;
+      return observe(start(argv, { ...RUNNER_ENVIRONMENT, ...runnerEnvironment }, [stdout, stderr]), onEnd);
     } finally {
       await stderr.close();
     }
@@ -36,11 +42,15 @@ export async function launch(argv: readonly string[], directory: string, onEnd: 
   }
 }
 
-function start(program: string, args: readonly string[], [stdout, stderr]: [FileHandle, FileHandle]): ChildProcess {
+function start(
+  [program, ...args]: readonly [string, ...string[]],
+  env: Readonly<Record<string, string>>,
+  [stdout, stderr]: [FileHandle, FileHandle],
+): ChildProcess {
   const child = spawn(program, args, {
     detached: true,
     cwd: '/',
-    env: RUNNER_ENVIRONMENT,
+    env,
     stdio: ['ignore', stdout.fd, stderr.fd],
   });
   child.unref();

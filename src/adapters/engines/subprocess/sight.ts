@@ -1,4 +1,4 @@
-import type { RunEnd } from '../../../domain/run.ts';
+import type { RunEnd, RunStatus } from '../../../domain/run.ts';
 import type { Exit, Started } from '../../../domain/run-directory.ts';
 import { isAlive, readBootId } from '../../process-identity.ts';
 import { hasRunDirectory, type Read, readExit, readStarted, stopNotedAt } from './run-files.ts';
@@ -28,6 +28,24 @@ export function lookAt(directory: string): Sight {
   if (started.kind === 'damaged') return closing({ kind: 'damaged' }, started, false);
   if (started.value.boot_id !== bootId) return { kind: 'lost' };
   return { kind: lives ? 'running' : 'vanished', started: started.value };
+}
+
+/** As the port tells it, for who only wants to know: what may still be sweeping up counts as running. */
+export function statusOf(sight: Sight): RunStatus | null {
+  switch (sight.kind) {
+    case 'gone':
+    case 'withdrawn':
+      return null;
+    case 'queued':
+      return { state: 'queued', message: null };
+    case 'running':
+    case 'vanished':
+      return { state: 'running', startedAt: sight.started.at };
+    case 'closing':
+      return { state: 'ended', end: sight.end };
+    case 'lost':
+      return { state: 'ended', end: { kind: 'lost', message: 'the machine was started anew since' } };
+  }
 }
 
 function lookAtUnstarted(directory: string): Sight {

@@ -5,7 +5,7 @@ import type { Run, RunStatus } from '../../../domain/run.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Log, LogFields } from '../../../ports/log.ts';
 import type { ProcessStat } from '../../process-identity.ts';
-import { Latest } from './latest.ts';
+import { Latest } from '../shared/latest.ts';
 import { findMembers } from './members.ts';
 import { needsMembers, settle } from './settle.ts';
 import { lookAt, type Sight } from './sight.ts';

@@ -53,7 +53,7 @@ describe('run_as', () => {
   });
 
   it('says at the start that without it only accidents are protected against', async () => {
-    const engine = engines.subprocess.create({ run_as: '' }, { ...tools, runner: [], mounts: {}, placementSeconds: 1 });
+    const engine = engines.subprocess.create({ run_as: '' }, { ...tools, runner: [], runnerEnvironment: {} });
     const checks = await engine.check();
     expect(checks.find(({ name }) => name === 'engine.subprocess.isolation')?.message).toMatch(
       /^WARNING: .*accidents only/,

@@ -1,0 +1,28 @@
+import { secretPolicy } from '../../../domain/grant-policies.ts';
+import type { VaultOptions } from './options.ts';
+
+type Places = Pick<VaultOptions, 'kv_mount' | 'secret_path' | 'role'>;
+
+const NAME = /^[A-Z][A-Z0-9_]{0,63}$/;
+
+/** Names are of one case, so no two of them can share a policy, whose names the server lower-cases. */
+export const isSecretName = (name: string): boolean => NAME.test(name);
+
+/** Folder of all secrets, below the mount. */
+const folderOf = ({ secret_path }: Places): string => secret_path.replace(/\/\{name\}$/, '');
+const pathOf = ({ secret_path }: Places, name: string): string => secret_path.replace('{name}', name);
+
+export const dataPath = (places: Places, name: string): string => `${places.kv_mount}/data/${pathOf(places, name)}`;
+export const metadataPath = (places: Places, name: string): string =>
+  `${places.kv_mount}/metadata/${pathOf(places, name)}`;
+export const subkeysPath = (places: Places, name: string): string =>
+  `${places.kv_mount}/subkeys/${pathOf(places, name)}`;
+export const metadataFolder = (places: Places): string => `${places.kv_mount}/metadata/${folderOf(places)}`;
+
+/** Where the role makes tokens: also what a wrapper and a token say of where they come from. */
+export const creationPath = ({ role }: Pick<Places, 'role'>): string => `auth/token/create/${role}`;
+export const rolePath = ({ role }: Pick<Places, 'role'>): string => `auth/token/roles/${role}`;
+
+/** The server's own form of a name: policies are lower-case there. */
+export const policyPath = (policy: string): string => `sys/policies/acl/${policy.toLowerCase()}`;
+export const secretPolicyPath = (name: string): string => policyPath(secretPolicy(name));

@@ -1,0 +1,36 @@
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readArguments } from '../../../src/runner/arguments.ts';
+
+const NOTHING = { directory: null, payload: null, artifacts: null, runAs: null };
+
+describe('the command line of the runner', () => {
+  it.each([
+    [[], NOTHING],
+    [['--payload', '/p'], { ...NOTHING, payload: '/p' }],
+    [['--run-dir', '/r'], { ...NOTHING, directory: '/r', payload: '/r/payload' }],
+    [
+      ['--artifacts', 'out', '--run-as', '65534:0', '--payload', '/p'],
+      { directory: null, payload: '/p', artifacts: path.resolve('out'), runAs: { uid: 65_534, gid: 0 } },
+    ],
+    [['--run-as=1:2'], { ...NOTHING, runAs: { uid: 1, gid: 2 } }],
+  ])('%j is understood', (args, invocation) => {
+    expect(readArguments(args)).toEqual(invocation);
+  });
+
+  it.each([
+    [['--run-as', 'nobody']],
+    [['--run-as', '1']],
+    [['--run-as', '0:0']],
+    [['--run-as', '1:2:3']],
+    [['--run-as', '-1:1']],
+    [['--run-as', '']],
+    [['--run-as']],
+    [['--run-dir', '/r', '--payload', '/p']],
+    [['--run-dir', '/r', '--run-as', '1:1']],
+    [['--verbose']],
+    [['file']],
+  ])('%j is refused', (args) => {
+    expect(readArguments(args)).toBeNull();
+  });
+});
