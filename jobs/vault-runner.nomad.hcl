@@ -44,6 +44,11 @@ variable "run_as" {
   type        = string
   default     = "65534:65534"
   description = "docker: uid:gid of the command, other than the runner"
+
+  validation {
+    condition     = var.run_as != "" && regex_replace(var.run_as, "^[1-9][0-9]{0,8}:[1-9][0-9]{0,8}$", "") == ""
+    error_message = "The user run_as must be of the form uid:gid, neither of them 0."
+  }
 }
 
 variable "runner" {

@@ -42,7 +42,7 @@ interface Mount {
 export interface EngineTools extends Tools {
   /** argv of the runner (program and path) of this installation, to which the engine adds its own arguments. */
   readonly runner: readonly string[];
-  /** What the runner's own process needs to reach the secret store (`VAULT_CACERT`); never a secret. */
+  /** What a runner on this machine needs to reach the secret store (`VAULT_CACERT`); never a secret. */
   readonly runnerEnvironment: Readonly<Record<string, string>>;
 }
 

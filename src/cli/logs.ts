@@ -6,7 +6,8 @@ import type { CliCommand } from './command.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, quoted } from './io.ts';
 import { LogOutput } from './log-output.ts';
 import { lookAgain, type Observed, observe } from './observe.ts';
-import { describeUnreadable, elsewhere, findRun, liveEntries, readResult } from './observed-action.ts';
+import { describeUnreadable, liveEntries, readResult } from './observed-action.ts';
+import { elsewhere, findRun } from './observed-live.ts';
 import { explainAction } from './why.ts';
 
 export function logsCommand(): CliCommand {

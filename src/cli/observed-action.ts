@@ -1,11 +1,10 @@
 import { pauseReason, wantingOf } from '../daemon/loop.ts';
 import { chooseStarts, holdersOf } from '../daemon/slots.ts';
 import { parseAction } from '../domain/action.ts';
-import type { AttemptRecord } from '../domain/attempt-record.ts';
-import { isAttemptToken, isOid } from '../domain/ids.ts';
+import { isOid } from '../domain/ids.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import { type Result, resultSchema } from '../domain/result.ts';
-import type { Reason, Run, RunStatus } from '../domain/run.ts';
+import type { Reason } from '../domain/run.ts';
 import type { Tier } from '../domain/tier.ts';
 import { CODES, EdgeError } from '../errors.ts';
 import type { TreeEntry } from '../ports/ops-repo.ts';
@@ -14,7 +13,7 @@ import type { StoryContext } from '../story/context.ts';
 import { checkSecrets } from '../story/grant-access.ts';
 import { type Ended, noOrNotYet } from '../story/no-or-not-yet.ts';
 import { type ReadAction, readAction } from '../story/read-action.ts';
-import { reason, reasonOf } from '../story/reasons.ts';
+import { reason } from '../story/reasons.ts';
 import { judgeAction, type Ready } from '../story/run-action.ts';
 import { isWaiting, type Waiting } from '../story/waiting.ts';
 import type { Candidate } from '../story/world.ts';
@@ -62,15 +61,16 @@ export async function judgeAll(
     const slot = held.get(id);
     const why = paused ?? (slot === undefined ? null : reason(slot.code, slot.message));
     const verdict: Verdict | null =
-      why === null ? await whatStoreSays(read, context) : { kind: 'waiting', reason: why };
+      why === null ? await whatServicesSay(read, context) : { kind: 'waiting', reason: why };
     if (verdict !== null) verdicts.set(id, verdict);
   }
   return verdicts;
 }
 
-/** Would its secrets be granted? null: yes. */
-async function whatStoreSays(read: ReadAction, context: StoryContext): Promise<Waiting | Ended | null> {
+/** Is there a job for it, and would its secrets be granted? null: yes. */
+async function whatServicesSay(read: ReadAction, context: StoryContext): Promise<Waiting | Ended | null> {
   try {
+    await context.engine.ready({ job: read.formula.value.job, mounts: read.action.mounts });
     await checkSecrets(read, context);
     return null;
   } catch (error) {
@@ -121,78 +121,6 @@ export async function describeWaiting(
     attempt: null,
     run: null,
   };
-}
-
-/** An attempt that is under way, and where its run is, if this machine's engine knows it. */
-export async function describeLive(entry: JournalEntry, observed: Observed): Promise<ObservedAction> {
-  const { context } = observed;
-  const record = await context.records.load(entry.token);
-  const path = observed.world().catalogue.files(entry.id)[0]?.path ?? `${entry.id}.toml`;
-  const found = await findRun(entry, observed);
-  const away = found.reason === null ? null : shown(found.reason);
-  const status = await statusOf(found.run, observed);
-  return {
-    id: entry.id,
-    state: liveState(entry, status, { run: found.run, dispatchedAt: record?.dispatched_at ?? null }),
-    reason: away ?? elsewhere(entry, observed) ?? unplaced(status),
-    since: entry.claimed_at,
-    ...(record === null ? { tier: null, formula: await formulaOf(entry.blob, path, observed) } : formulaFacts(record)),
-    blob: entry.blob,
-    attempt: entry.attempt,
-    run: found.run?.id ?? entry.run_id ?? null,
-  };
-}
-
-function liveState(
-  entry: JournalEntry,
-  status: RunStatus | null,
-  { run, dispatchedAt }: { readonly run: Run | null; readonly dispatchedAt: string | null },
-): string {
-  if (run !== null && status?.state !== 'queued') return 'running';
-  return run === null && dispatchedAt === null ? entry.state : 'dispatched';
-}
-
-const formulaFacts = ({ formula }: AttemptRecord) => ({ tier: formula?.tier ?? null, formula: formula?.name ?? null });
-
-/** The run of a live attempt; `reason`: why the engine could not be asked. */
-export async function findRun(
-  entry: JournalEntry,
-  { context }: Observed,
-): Promise<{ readonly run: Run | null; readonly reason: Reason | null }> {
-  if (entry.engine !== context.engine.kind || !isAttemptToken(entry.token)) return { run: null, reason: null };
-  try {
-    return {
-      run: await context.engine.find({ token: entry.token, payloadSha256: entry.payload_sha256 }),
-      reason: null,
-    };
-  } catch (error) {
-    if (error instanceof EdgeError) return { run: null, reason: reasonOf(error) };
-    throw error;
-  }
-}
-
-/** How the engine sees the run at this moment; null: it does not say. */
-async function statusOf(run: Run | null, { context }: Observed): Promise<RunStatus | null> {
-  try {
-    return run === null ? null : await context.engine.look(run, AbortSignal.timeout(LOOK_MS));
-  } catch (error) {
-    if (error instanceof EdgeError) return null;
-    throw error;
-  }
-}
-
-/** An engine that is asked and does not answer holds nobody up. */
-const LOOK_MS = 5000;
-
-/** What the engine says of why it has no place for it: a resource, a constraint, a volume. */
-function unplaced(status: RunStatus | null): ObservedAction['reason'] {
-  if (status?.state !== 'queued' || status.message === null) return null;
-  return shown(reason('ERR_NOT_PLACED', status.message));
-}
-
-export function elsewhere(entry: JournalEntry, { config }: Observed): ObservedAction['reason'] {
-  if (entry.dispatcher === config.dispatcher.name) return null;
-  return shown(reason('ERR_CLAIMED_ELSEWHERE', `${entry.dispatcher} runs it`));
 }
 
 export async function describeEnded(id: string, at: TreeEntry, observed: Observed): Promise<ObservedAction> {
@@ -252,7 +180,7 @@ export async function conditionOf({ action }: ReadAction, context: StoryContext)
 }
 
 /** The formula that these bytes name, whether they are valid in all else or not in our clone any more. */
-async function formulaOf(blob: string, path: string, { context }: Observed): Promise<string | null> {
+export async function formulaOf(blob: string, path: string, { context }: Observed): Promise<string | null> {
   if (!isOid(blob)) return null;
   try {
     const parsed = parseAction(await context.opsRepo.read(blob), path);
@@ -263,7 +191,7 @@ async function formulaOf(blob: string, path: string, { context }: Observed): Pro
   }
 }
 
-const shown = ({ code, message, hint }: { code: string; message: string; hint: string | null }) => ({
+export const shown = ({ code, message, hint }: { code: string; message: string; hint: string | null }) => ({
   code,
   message,
   hint,

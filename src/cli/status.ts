@@ -6,13 +6,13 @@ import { type Observed, observe } from './observe.ts';
 import {
   classOf,
   describeEnded,
-  describeLive,
   describeWaiting,
   judgeAll,
   liveEntries,
   type ObservedAction,
   waitingCandidates,
 } from './observed-action.ts';
+import { describeLive } from './observed-live.ts';
 import { recentResults } from './recent-results.ts';
 
 export function statusCommand(): CliCommand {

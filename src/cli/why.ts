@@ -6,7 +6,6 @@ import { ago, margin, printBeside, stateColour } from './layout.ts';
 import { type Observed, observe } from './observe.ts';
 import {
   classOf,
-  describeLive,
   describeResult,
   describeUnreadable,
   describeWaiting,
@@ -15,6 +14,7 @@ import {
   type ObservedAction,
   readResult,
 } from './observed-action.ts';
+import { describeLive } from './observed-live.ts';
 import { stepsOfResult } from './why-ended.ts';
 import { stepsOfLive } from './why-live.ts';
 import { type Step, unknownSteps } from './why-steps.ts';

@@ -7,9 +7,9 @@ import type { Log } from '../ports/log.ts';
 import { reason } from '../story/reasons.ts';
 
 /*
- * Engine and secret store are asked, before the loop and every few minutes, whether anything may be started (S1.6, R5).
+ * Engine and secret store are asked, before the loop and every minute, whether anything may be started (S1.6, R5).
  *
- *   good       asked again in five minutes
+ *   good       asked again in a minute
  *   away       an outage is no verdict: nothing new is claimed, asked again with back-off
  *   problem    a person has to mend something: nothing new is claimed, asked again every half minute
  *
@@ -62,7 +62,7 @@ interface CheckTools {
   readonly log: Log;
 }
 
-const GOOD_MS = 5 * 60_000;
+const GOOD_MS = 60_000;
 const PROBLEM_MS = 30_000;
 /** At most one line a service in this time. */
 const QUIET_MS = 30_000;
@@ -124,6 +124,8 @@ class KeptService {
     try {
       return await this.#service.check(signal);
     } catch (error) {
+      // We are stopping: that is no answer, and no mistake either.
+      if (signal.aborted) return this.#answers;
       if (!(error instanceof EdgeError)) throw error;
       return [{ name: this.name, ok: false, code: error.code, message: error.message, fix: error.hint }];
     }

@@ -46,6 +46,9 @@ interface Task {
   live: boolean;
 }
 
+/** Each attempt that was not placed has cost a token, two pushes and a job: up to ten minutes lie between them. */
+const UNPLACED_PATIENCE = 20;
+
 export interface TasksDeps {
   readonly context: StoryContext;
   readonly board: Board;
@@ -170,7 +173,8 @@ class StoryTasks implements Tasks {
   #rest(id: string, why: Reason): void {
     const { clock } = this.#deps.context;
     const failures = this.#rests.get(id)?.failures ?? 0;
-    const until = clock.monotonic() + backoffMs(failures, clock.random());
+    const patience = why.code === 'ERR_NOT_PLACED' ? UNPLACED_PATIENCE : 1;
+    const until = clock.monotonic() + patience * backoffMs(failures, clock.random());
     this.#rests.set(id, { reason: why, until, failures: failures + 1 });
   }
 

@@ -25,6 +25,8 @@ export type RunEnd =
       readonly oom: boolean;
       readonly startedAt: string | null;
       readonly finishedAt: string | null;
+      /** Why the engine stopped it; absent: it did not. */
+      readonly stopped?: string;
     }
   | { readonly kind: 'lost' | 'unknown' | 'not-started'; readonly message: string };
 
@@ -55,6 +57,8 @@ export interface StopRequest {
   readonly kind: 'cancel' | 'deadline';
   readonly by: string;
   readonly message: string;
+  /** Since when it is wished, ISO 8601; absent: not told. */
+  readonly at?: string | undefined;
 }
 
 export interface Reason {

@@ -26,6 +26,12 @@ export interface AttemptRef {
   readonly payloadSha256: string;
 }
 
+/** The engine job of a formula, and the names of what a run of it mounts. */
+export interface Place {
+  readonly job: string;
+  readonly mounts: readonly string[];
+}
+
 export type LogStream = 'stdout' | 'stderr';
 
 /**
@@ -44,6 +50,11 @@ export interface Engine {
   /** True where the command runs as another user than the runner, so that it can't reach the runner's memory and files. */
   readonly isolated: boolean;
   check(signal?: AbortSignal): Promise<readonly Check[]>;
+  /**
+   * Whether a run of this job with these mounts could be dispatched now; asked before anything is minted or claimed.
+   * Throws StalledError: ERR_JOB_MISSING, ERR_JOB_DRIFT, ERR_ENGINE_DENIED (a mount that is not to be had here).
+   */
+  ready(place: Place, signal?: AbortSignal): Promise<void>;
   /** The run of this attempt; null when the engine knows none, which proves nothing. */
   find(attempt: AttemptRef, signal?: AbortSignal): Promise<Run | null>;
   /** The present status in one look, for who only wants to know; null when the engine knows no such run. */

@@ -37,6 +37,6 @@ function parseOptions(args: readonly string[]) {
 
 /** `UID:GID`, not root's. undefined: it is none. */
 function userOf(text: string): { uid: number; gid: number } | undefined {
-  const [, uid, gid] = /^([1-9]\d{0,8}):(\d{1,9})$/.exec(text) ?? [];
+  const [, uid, gid] = /^([1-9]\d{0,8}):([1-9]\d{0,8})$/.exec(text) ?? [];
   return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
 }

@@ -16,7 +16,11 @@ export async function claimAttempt(
 ): Promise<AttemptRecord | Waiting> {
   const answer = await context.journal.claim(record.entry, { ...limits, now: context.clock.now() });
   if (answer === 'won') {
-    if (limits.replaces !== null) await context.records.remove(limits.replaces);
+    if (limits.replaces !== null) {
+      // It never started, but the engine's side may have kept what it said of that.
+      if (isAttemptToken(limits.replaces)) await context.engine.forget(limits.replaces);
+      await context.records.remove(limits.replaces);
+    }
     const claimed = { ...record, claimed: true };
     await context.records.save(claimed);
     return claimed;

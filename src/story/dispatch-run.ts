@@ -1,7 +1,7 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { decodePayload } from '../domain/payload.ts';
 import type { Run } from '../domain/run.ts';
-import { StalledError } from '../errors.ts';
+import { StalledError, TransientError } from '../errors.ts';
 import type { DispatchRequest } from '../ports/engine.ts';
 import { attemptRef, tokenOf } from './claim-attempt.ts';
 import type { StoryContext } from './context.ts';
@@ -23,6 +23,10 @@ export async function dispatchRun(record: AttemptRecord, context: StoryContext):
   try {
     return await findOrDispatch(record, context);
   } catch (error) {
+    if (error instanceof TransientError && isNearlyOver(record, context)) {
+      const proven = await proveUnstarted(record, 'the engine was away until its wrapper was nearly over', context);
+      if (proven.kind === 'unstarted') return proven;
+    }
     if (!isForeign(error)) throw error;
     const { id, attempt } = record.entry;
     context.log.error('security event: a run that is not ours stands under the token of this attempt', {
@@ -83,6 +87,13 @@ export async function proveUnstarted(record: AttemptRecord, why: string, context
     return { kind: 'unstarted', message: why };
   }
   return { kind: 'unknown', message: `its single-use wrapper is ${consumption}: somebody may have started with it` };
+}
+
+/** As long as the wrapper lives we can still prove with it that nothing has started; after that nobody can. */
+const LAST_CHANCE_MS = 60_000;
+
+function isNearlyOver({ request, grant }: AttemptRecord, { clock }: StoryContext): boolean {
+  return request !== null && clock.now().getTime() >= Date.parse(grant.expires_at) - LAST_CHANCE_MS;
 }
 
 function requestOf(record: AttemptRecord): DispatchRequest | null {

@@ -8,7 +8,7 @@ import { type EndedAttempt, resultOfAttempt, resultWithoutRun } from './compose-
 import type { Ending, Step, StoryContext } from './context.ts';
 import { type Followed, forgetRun } from './follow-run.ts';
 import type { Ended } from './no-or-not-yet.ts';
-import { outcomeOf } from './outcome.ts';
+import { outcomeOf, SECURITY_EVENTS } from './outcome.ts';
 import { persist, ShuttingDown } from './persist.ts';
 import { publishResult, readResult } from './record-result.ts';
 
@@ -39,7 +39,7 @@ export async function settleRun(run: Run, followed: Followed, way: Way): Promise
 }
 
 /** Step 7, also for `lost` and `unknown`. */
-async function revokeAccess(record: AttemptRecord, way: Way): Promise<AttemptRecord> {
+export async function revokeAccess(record: AttemptRecord, way: Way): Promise<AttemptRecord> {
   if (record.grant.revoked_at !== null) return record;
   const { context } = way;
   const revoke = async () => {
@@ -62,6 +62,15 @@ export async function recordAttempt(ended: EndedAttempt, way: Way): Promise<Endi
   const { context } = way;
   const { entry } = ended.record;
   const result = resultOfAttempt(ended, context.clock.now());
+  const code = ended.end.reason?.code;
+  if (code !== undefined && SECURITY_EVENTS.has(code)) {
+    const { id, attempt } = entry;
+    context.log.error('security event: somebody else had the wrapper, or changed what was approved', {
+      id,
+      attempt,
+      code,
+    });
+  }
   const held = mayLive(ended.end.outcome);
   const publish = () => publishResult(result, context);
   const ending = await lasting(entry.id, 'recording', publish, { ...way, holdsSlot: held });

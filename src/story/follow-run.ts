@@ -52,7 +52,7 @@ export async function followRun(
       context,
       signal,
     );
-    return { end, stop: stopper.asked(), record: noted, node };
+    return { end, stop: reached(end, stopper.asked()), record: noted, node };
   } finally {
     await stopper.end();
   }
@@ -76,10 +76,12 @@ function watchForStop(run: Run, record: AttemptRecord, context: StoryContext, ou
   const over = new AbortController();
   const signal = AbortSignal.any([outer, over.signal]);
   let asked: StopRequest | null = null;
+  let at = 0;
   const work = (async () => {
     while (!signal.aborted && asked === null) {
       asked = (await wishOf(record, context)) ?? pastDeadline(record, context);
       if (asked === null) await context.clock.sleep(STOP_POLL_MS, signal);
+      else at = asked.at === undefined ? context.clock.now().getTime() : Date.parse(asked.at);
     }
     if (asked === null || signal.aborted) return;
     const wish = asked;
@@ -90,12 +92,25 @@ function watchForStop(run: Run, record: AttemptRecord, context: StoryContext, ou
       context.log.error('could not ask the run to stop', { id: record.entry.id, err: toError(error) });
   });
   return {
-    asked: () => asked,
+    asked: () => (asked === null ? null : { wish: asked, at }),
     end: async () => {
       over.abort();
       await work;
     },
   };
+}
+
+/** Clocks of engine and host may differ by so much. */
+const SKEW_MS = 30_000;
+
+/**
+ * What had ended before anybody wished it to stop (the daemon was down meanwhile) ended by itself. The time of the wish
+ * counts, not that of our seeing it: the process before us may have passed it on.
+ */
+function reached(end: RunEnd, asked: { readonly wish: StopRequest; readonly at: number } | null): StopRequest | null {
+  if (asked === null) return null;
+  const finished = end.kind === 'exited' && end.finishedAt !== null ? Date.parse(end.finishedAt) : Infinity;
+  return finished + SKEW_MS < asked.at ? null : asked.wish;
 }
 
 /** A wish that can't be read now is read at the next poll; the deadline counts all the same. */
@@ -114,7 +129,8 @@ const STOP_POLL_MS = 250;
 function pastDeadline(record: AttemptRecord, context: StoryContext): StopRequest | null {
   const deadline = journalDeadline(record.entry, context.settings.placementSeconds);
   if (context.clock.now() < deadline) return null;
-  return { kind: 'deadline', by: context.settings.dispatcher, message: `still there at ${deadline.toISOString()}` };
+  const at = deadline.toISOString();
+  return { kind: 'deadline', by: context.settings.dispatcher, message: `still there at ${at}`, at };
 }
 
 /** Frees what is kept of a run whose result is recorded; the note last, because it is what all this is found again by. */

@@ -1,6 +1,6 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { attemptToken, sha256 } from '../domain/ids.ts';
-import { RefusedError, StalledError } from '../errors.ts';
+import { RefusedError, StalledError, toError } from '../errors.ts';
 import type { Grant } from '../ports/access.ts';
 import type { Approval } from './approve-action.ts';
 import { type AttemptName, buildPayload, sizedFragment } from './build-payload.ts';
@@ -26,9 +26,9 @@ export async function earlierOf(id: string, context: StoryContext): Promise<Earl
 }
 
 /**
- * Step 3: do all named secrets exist? Then mints exactly these, verified, and notes the attempt on this host. A note of
- * this start that was never claimed is used again instead of minting twice, and one that the journal has lost is answered
- * as `claimed`. Throws RefusedError (ERR_SECRET_UNKNOWN),
+ * Step 3: is there a job for it, and do all named secrets exist? Then mints exactly these, verified, and notes the attempt
+ * on this host. A note of this start that was never claimed is used again instead of minting twice, and one that the
+ * journal has lost is answered as `claimed`. Throws RefusedError (ERR_SECRET_UNKNOWN),
  * StalledError (ERR_ACCESS_DENIED), InvalidError (ERR_PAYLOAD_SIZE); with any of them nothing was minted.
  */
 export async function grantAccess(
@@ -41,6 +41,7 @@ export async function grantAccess(
   const noted = await context.records.load(attempt.token);
   if (noted !== null && usable(noted, context)) return noted;
   if (noted !== null && noted.claimed && !noted.unstarted) return reclaimed(noted, context);
+  await context.engine.ready({ job: read.formula.value.job, mounts: read.action.mounts });
   await checkSecrets(read, context);
   const trailerKey = context.clock.key();
   buildPayload(read, attempt, { fragment: sizedFragment(read, context), trailerKey }, context);
@@ -62,7 +63,11 @@ export async function grantAccess(
   } catch (error) {
     // The note first, if it was written: it must never be used again with a grant that is gone.
     await context.records.remove(attempt.token);
-    await context.access.revoke(grant.accessor, attempt.token);
+    // It is held by nobody and ends by itself; what was wrong with it must be told in any case.
+    const revoked = context.access.revoke(grant.accessor, attempt.token);
+    await revoked.catch((err: unknown) =>
+      context.log.warn('a grant that was not used lives on until its end', { id: attempt.id, err: toError(err) }),
+    );
     throw error;
   }
 }

@@ -63,11 +63,14 @@ function ofCommand(end: Exited, trailer: Trailer | null, stop: StopRequest | nul
   // With 0 it had ended well by itself before the wish reached it: what it did counts.
   if (stop !== null && exitCode !== 0) return { ...stopped(stop), ...exit };
   if (exitCode === 0) return { outcome: 'succeeded', exitCode: 0, ...exit, reason: null };
+  if (end.stopped !== undefined && !exit.oom) {
+    return failed(exitCode, exit, reason('ERR_COMMAND_SIGNALLED', `the engine stopped it: ${end.stopped}`));
+  }
   return failed(exitCode, exit, ownEnd(exitCode, exit, trailer));
 }
 
 /** Somebody was at work; no wish to stop hides that. */
-const SECURITY_EVENTS: ReadonlySet<RunnerReason> = new Set(['ERR_WRAPPER_USED', 'ERR_DIGEST']);
+export const SECURITY_EVENTS: ReadonlySet<Code> = new Set(['ERR_WRAPPER_USED', 'ERR_DIGEST']);
 
 type Exited = Extract<RunEnd, { kind: 'exited' }>;
 

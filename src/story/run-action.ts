@@ -5,7 +5,7 @@ import { claimAttempt, dropNote } from './claim-attempt.ts';
 import { checkConditions, checkHistory } from './conditions.ts';
 import type { Ending, StoryContext } from './context.ts';
 import { dispatchRun, hasRun, proveUnstarted } from './dispatch-run.ts';
-import { endWithoutRun, lasting, recordAttempt, settleRun, type Way } from './end-attempt.ts';
+import { endWithoutRun, lasting, recordAttempt, revokeAccess, settleRun, type Way } from './end-attempt.ts';
 import { type Followed, followRun } from './follow-run.ts';
 import { earlierOf, grantAccess } from './grant-access.ts';
 import { type Ended, noOrNotYet } from './no-or-not-yet.ts';
@@ -84,7 +84,7 @@ export async function startAttempt(ready: Ready, context: StoryContext): Promise
     context.tell(candidate.id, { state: 'granting', reason: null });
     const earlier = await earlierOf(candidate.id, context);
     const record = await grantAccess(ready.read, ready.approval, earlier, context);
-    const again = record.claimed ? null : await judgeAgain(ready, context);
+    const again = record.claimed ? null : await judgeAgain(ready, record, context);
     if (again !== null) {
       await dropNote(record, context);
       return again;
@@ -98,7 +98,7 @@ export async function startAttempt(ready: Ready, context: StoryContext): Promise
 }
 
 /** The verdict of step 2 is taken again when the claim is made; null: it is the same. */
-async function judgeAgain(ready: Ready, context: StoryContext): Promise<Waiting | Ended | null> {
+async function judgeAgain(ready: Ready, record: AttemptRecord, context: StoryContext): Promise<Waiting | Ended | null> {
   const world = context.world();
   const { read } = ready;
   const now = world.candidates.get(read.candidate.id);
@@ -107,7 +107,9 @@ async function judgeAgain(ready: Ready, context: StoryContext): Promise<Waiting 
   }
   const again = await judgeAction(now, context);
   if (again.kind !== 'ready') return again;
-  if (again.read.formula.blob === read.formula.blob) return null;
+  // The note may be of an earlier try, with the formula of then in its payload.
+  const blobs = [read.formula.blob, record.entry.formula_blob];
+  if (blobs.every((blob) => blob === again.read.formula.blob)) return null;
   return waiting('ERR_FORMULA_CHANGED', 'its formula changed while it was being started');
 }
 
@@ -123,7 +125,7 @@ export async function finishAttempt(
   const { id } = claimed.entry;
   const way = { context, signal };
   const dispatched = await lasting(id, 'dispatching', () => dispatchOrStop(claimed, context), way);
-  if (dispatched.kind === 'unstarted') return nextAttempt(claimed, dispatched.message);
+  if (dispatched.kind === 'unstarted') return nextAttempt(claimed, dispatched.message, way);
   if (dispatched.kind === 'cancelled') return endWithoutRun(claimed, dispatched.end, way);
   if (dispatched.kind === 'unknown') return endWithoutRun(claimed, outcomeOf(dispatched, null, null), way);
   const followed = await followRun(dispatched.run, dispatched.record, context, signal);
@@ -143,7 +145,7 @@ async function endUnplaced(
   if (proven.kind === 'unknown') {
     return endWithoutRun(record, outcomeOf({ kind: 'unknown', message: proven.message }, null, null), way);
   }
-  if (stop === null && context.settings.placement === 'wait') return nextAttempt(record, end.message);
+  if (stop === null && context.settings.placement === 'wait') return nextAttempt(record, end.message, way);
   return endWithoutRun({ ...record, request: null, unstarted: true }, outcomeOf(end, null, stop), way);
 }
 
@@ -157,6 +159,8 @@ async function dispatchOrStop(record: AttemptRecord, context: StoryContext) {
 }
 
 /** Proven not to have started: the action goes back to waiting, and its next attempt replaces this one's entry. */
-function nextAttempt(record: AttemptRecord, why: string): Waiting {
+async function nextAttempt(record: AttemptRecord, why: string, way: Way): Promise<Waiting> {
+  // What came out of the wrapper was revoked as well as could be; this makes it certain.
+  await revokeAccess({ ...record, request: null, unstarted: true }, way);
   return waiting('ERR_NOT_PLACED', `attempt ${record.entry.attempt} never started, the next one is due: ${why}`);
 }

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AttemptToken, sha256 } from '../../src/domain/ids.ts';
 import type { Run, RunEnd, RunStatus } from '../../src/domain/run.ts';
-import type { AttemptRef, DispatchRequest, Engine } from '../../src/ports/engine.ts';
+import { StalledError } from '../../src/errors.ts';
+import type { AttemptRef, DispatchRequest, Engine, Place } from '../../src/ports/engine.ts';
 import { textOf, until } from '../fakes/until.ts';
 
 /** What a run is to do, in words that every engine can be told. */
@@ -21,6 +22,8 @@ export interface EngineHarness {
   /** Another instance over the same state, as after a restart of the daemon. The first one lives on. */
   reopen(): Engine;
   request(token: AttemptToken, job: Job): DispatchRequest;
+  /** What its requests ask for is to be had; this is not. */
+  readonly missing: Place;
   /** Lets a held run go on to its end. */
   release(token: AttemptToken): Promise<void>;
   /** How often the command of this token has really been started. */
@@ -66,6 +69,16 @@ export function engineContract(name: string, makeHarness: () => Promise<EngineHa
       const checks = await engine.check();
       expect(checks.length).toBeGreaterThan(0);
       expect(checks.filter((check) => !check.ok)).toEqual([]);
+    });
+
+    it('is ready for what can be dispatched, and starts nothing by that', async () => {
+      const { job, meta } = requestOf({ end: 0 });
+      await engine.ready({ job, mounts: meta.mounts.split(',').filter((name) => name !== '') });
+      expect([await engine.find(refOf({ end: 0 })), await harness.executions(token)]).toEqual([null, 0]);
+    });
+
+    it('says that a person has to mend something where a job or a mount is not to be had', async () => {
+      await expect(engine.ready(harness.missing)).rejects.toThrow(StalledError);
     });
 
     it('knows no run of a token that was never dispatched', async () => {

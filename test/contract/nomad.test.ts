@@ -37,6 +37,7 @@ function harnessOf(bench: NomadBench): Omit<EngineHarness, 'vanish' | 'vanishedI
   return {
     engine: bench.engine(),
     reopen: () => bench.engine(),
+    missing: { job: 'vault-runner', mounts: ['ssh'] },
     request: (token, job) => bench.request(token, scriptOf(job, bench.aside(token))),
     release: (token) => bench.note(`${token}.released`),
     executions: async (token) => (await bench.read(`${token}.executions`)).length,

@@ -9,6 +9,7 @@ engineContract('subprocess', async (): Promise<EngineHarness> => {
   return {
     engine: bench.engine(),
     reopen: () => bench.engine(),
+    missing: { job: 'vault-runner', mounts: ['ssh'] },
     request: (token, job) => bench.request(token, { script: scriptOf(job, bench.aside(token)) }),
     release: (token) => bench.note(`${token}.released`),
     executions: async (token) => {

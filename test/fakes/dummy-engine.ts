@@ -5,7 +5,7 @@ import type { Run, RunEnd, RunStatus, StopRequest } from '../../src/domain/run.t
 import { encodeTrailer, type RunnerReason } from '../../src/domain/trailer.ts';
 import { StalledError } from '../../src/errors.ts';
 import type { Clock } from '../../src/ports/clock.ts';
-import type { AttemptRef, DispatchRequest, Engine, LogStream } from '../../src/ports/engine.ts';
+import type { AttemptRef, DispatchRequest, Engine, LogStream, Place } from '../../src/ports/engine.ts';
 import type { MemoryAccess } from './memory-access.ts';
 
 /** What becomes of the runs of an action. */
@@ -54,6 +54,8 @@ export class DummyEngine implements Engine {
   readonly cancels: StopRequest[] = [];
   /** Somebody else's run stands under every token. */
   foreign = false;
+  /** Jobs that are not registered. */
+  readonly missing = new Set<string>();
   readonly #clock: Clock;
   readonly #access: MemoryAccess;
   readonly #runs = new Map<string, Live>();
@@ -65,6 +67,10 @@ export class DummyEngine implements Engine {
 
   async check(): Promise<readonly Check[]> {
     return [];
+  }
+
+  async ready({ job }: Place): Promise<void> {
+    if (this.missing.has(job)) throw new StalledError('ERR_JOB_MISSING', `job ${job} is not registered`);
   }
 
   async find({ token }: AttemptRef): Promise<Run | null> {

@@ -80,7 +80,7 @@ export class NomadBench {
 
   /** What `deploy` would register. */
   protected spec(): ReturnType<typeof jobSpec> {
-    return jobSpec(JOB, [], this.options, { runner: STAND_IN, runnerEnvironment: {}, wanted: LIMITS });
+    return jobSpec(JOB, [], this.options, { runner: STAND_IN, wanted: LIMITS });
   }
 
   /** A file for what happens behind the engine's back. */

@@ -50,7 +50,9 @@ export interface StageOptions {
   readonly driver: 'docker' | 'exec' | 'raw_exec';
   /** Formulas by name: the bash script, and more lines of TOML. `dir`: a folder that is gone with the stage. */
   readonly formulas: (dir: string) => Readonly<Record<string, { readonly script: string; readonly more?: string }>>;
+  /** So many secrets with names and values of their own, beside those that are given. */
   readonly secretCount: number;
+  readonly secretValues?: Readonly<Record<string, string>>;
   /** argv of the runner on the clients; empty: this installation. */
   readonly runner?: readonly string[];
   /** Mount name → host volume. */
@@ -64,8 +66,10 @@ export interface StageOptions {
 export async function openStage(services: Services, options: StageOptions): Promise<Stage> {
   const names = services.names();
   const { tag } = names;
-  const secrets = Array.from({ length: options.secretCount }, (_, index) => `S${tag.toUpperCase()}_${index + 1}`);
-  const secretValue = (secret: string) => `value-of-${secret}-${tag}`;
+  const { secretCount, secretValues = {} } = options;
+  const made = Array.from({ length: secretCount }, (_, index) => `S${tag.toUpperCase()}_${index + 1}`);
+  const secrets = [...made, ...Object.keys(secretValues)];
+  const secretValue = (secret: string) => secretValues[secret] ?? `value-of-${secret}-${tag}`;
   const bench = await makeDaemonBench();
   await services.mountSecrets(names.mount);
   for (const secret of secrets) await services.putSecret(names.mount, `edge/runner/${secret}`, secretValue(secret));

@@ -5,7 +5,8 @@ import { checkNomad } from '../../src/adapters/engines/nomad/checks.ts';
 import { NOMAD_DEFAULTS, retention } from '../../src/adapters/engines/nomad/checks-retention.ts';
 import { isClearText } from '../../src/adapters/engines/nomad/checks-transport.ts';
 import { isNewEnough } from '../../src/adapters/engines/nomad/checks-version.ts';
-import type { NomadClient } from '../../src/adapters/engines/nomad/client.ts';
+import { CLIENT_TIMING, type NomadClient } from '../../src/adapters/engines/nomad/client.ts';
+import { jobSpec } from '../../src/adapters/engines/nomad/jobspec.ts';
 import type { Check } from '../../src/domain/check.ts';
 import type { Code } from '../../src/errors.ts';
 import { type FakeNomadOptions, MANAGEMENT_TOKEN } from '../fakes/nomad/fake-nomad.ts';
@@ -102,6 +103,32 @@ describe('the checks of Nomad', () => {
     await parts.close();
     await start({ acl: false });
     expect(failures(await check())).toEqual({ token: 'ERR_ENGINE_EXCESS', acl: 'ERR_ENGINE_EXCESS' });
+  });
+
+  it.each([4, 6, 8])(
+    'refuse them also when the agent has only just started, and denies %i requests (S1.6)',
+    async (denied) => {
+      await start({ anonymousCapabilities: ['list-jobs', 'read-job'] });
+      await parts.nomad.restart(denied);
+      const patient = parts.newClient({}, undefined, { ...CLIENT_TIMING, recheckMs: 5 });
+      expect(failures(await check(patient))).toEqual({ acl: 'ERR_ENGINE_EXCESS' });
+    },
+  );
+
+  it('leave out the job of a mount that no run can have any more', async () => {
+    await start();
+    parts.register('vault-runner', ['ssh']);
+    const named = async (...[options, mounts]: Parameters<typeof left>) =>
+      (await left(options, mounts)).filter(({ name }) => name.includes('.job.'));
+    const left = (options: Partial<typeof parts.options>, mounts: typeof parts.tools.wanted.mounts) => {
+      const all = { ...parts.options, ...options };
+      parts.nomad.registerJob(jobSpec('vault-runner', [], all, parts.tools));
+      const wanted = { ...parts.tools.wanted, dispatchesPerMinute: 20, mounts };
+      return checkNomad(parts.client, all, { ...parts.tools, wanted });
+    };
+    const base = [{ name: 'engine.nomad.job.vault-runner', ok: true }];
+    expect(await named({ driver: 'raw_exec' }, parts.tools.wanted.mounts)).toMatchObject(base);
+    expect(await named({}, { ssh: { path: '/srv/ssh', hostVolume: null } })).toMatchObject(base);
   });
 
   it('warn of clocks that differ by more than 30 s (R24)', async () => {

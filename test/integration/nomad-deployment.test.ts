@@ -13,7 +13,6 @@ import { WANTED } from '../fakes/tools.ts';
 
 const tools = {
   runner: ['/usr/bin/node', '/opt/edge-dispatcher/dist/runner/main.js'],
-  runnerEnvironment: {},
   wanted: { ...WANTED, mounts: { ssh: { path: null, hostVolume: 'agent-ssh' } } },
 };
 const catalogue = {

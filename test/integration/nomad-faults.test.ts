@@ -1,73 +1,41 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/clock.ts';
 import type { Timing } from '../../src/adapters/engines/nomad/timing.ts';
-import type { Run, RunStatus } from '../../src/domain/run.ts';
+import type { Run } from '../../src/domain/run.ts';
 import type { Engine } from '../../src/ports/engine.ts';
-import { randomToken } from '../contract/engine.contract.ts';
 import type { FakeNomadOptions } from '../fakes/nomad/fake-nomad.ts';
-import { type ChildPlan, type ScriptedDriver, scriptedDriver } from '../fakes/nomad/scripted-driver.ts';
-import { FakeNomadBench, LIMITS } from '../fakes/nomad-bench.ts';
-import { textOf, until } from '../fakes/until.ts';
+import { type FollowedRun, FollowedRuns } from '../fakes/nomad/followed-runs.ts';
+import type { ChildPlan, ScriptedDriver } from '../fakes/nomad/scripted-driver.ts';
+import { type FakeNomadBench, LIMITS } from '../fakes/nomad-bench.ts';
+import { until } from '../fakes/until.ts';
 
 const WHY = { kind: 'cancel', by: 'somebody', message: 'no longer wanted' } as const;
 const EXIT_0 = { kind: 'exited', exitCode: 0 };
 /** Reads of a run's state, not its output. */
 const READS = /GET \/v1\/(job|jobs|allocation|allocations|evaluations|event)\b/;
 
+let runs: FollowedRuns;
 let bench: FakeNomadBench;
 let driver: ScriptedDriver;
-let following: AbortController;
-let followers: Promise<unknown>[];
 
-async function open(
-  plan: ChildPlan = { held: true },
-  options: FakeNomadOptions = {},
-  timing: Partial<Timing> = {},
-): Promise<Engine> {
-  following = new AbortController();
-  followers = [];
-  driver = scriptedDriver(plan);
-  bench = await FakeNomadBench.open({ driver, ...options });
+async function open(plan?: ChildPlan, options: FakeNomadOptions = {}, timing: Partial<Timing> = {}): Promise<Engine> {
+  runs = await FollowedRuns.open(plan, options);
+  ({ bench, driver } = runs);
   return bench.engine(timing);
 }
 
-const dispatch = (engine: Engine): Promise<Run> => engine.dispatch(bench.request(randomToken()));
-
-/** Everything that is told of a run, as it comes. */
-function follow(engine: Engine, run: Run) {
-  const told: RunStatus[] = [];
-  const done = (async () => {
-    for await (const status of engine.watch(run, following.signal)) told.push(status);
-    return told.at(-1);
-  })();
-  // Whoever does not wait for the end does not care how it fails.
-  followers.push(done.catch(() => undefined));
-  const states = () => told.map(({ state }) => state);
-  const isRunning = () => until('it runs', () => states().includes('running'));
-  const end = async () => {
-    const last = await done;
-    return last?.state === 'ended' ? last.end : null;
-  };
-  return { told, states, isRunning, end };
-}
+const dispatch = (engine: Engine): Promise<Run> => runs.dispatch(engine);
+const follow = (engine: Engine, run: Run): FollowedRun => runs.follow(engine, run);
 
 /** A run that is held, with somebody who follows it. */
-async function running(plan: ChildPlan = { held: true }, timing: Partial<Timing> = {}) {
-  const engine = await open(plan, {}, timing);
-  const run = await dispatch(engine);
-  const followed = follow(engine, run);
-  await followed.isRunning();
-  await until('the stream is there', () => bench.nomad.streams.open > 0);
-  return { engine, run, followed };
+async function running(plan?: ChildPlan, timing: Partial<Timing> = {}) {
+  await open(plan);
+  return runs.running(timing);
 }
 
 const requests = (): number => bench.nomad.requests.length;
 
-afterEach(async () => {
-  following.abort();
-  await Promise.all(followers);
-  await bench.close();
-});
+afterEach(() => runs.close());
 
 describe('an outage of Nomad', () => {
   it.each([
@@ -181,44 +149,6 @@ describe('an event stream', () => {
   });
 });
 
-describe('a run whose place is gone', () => {
-  it('is lost, and what Nomad placed instead is stopped and never credited (R5, E4)', async () => {
-    const { run, followed } = await running();
-    driver.plan = () => ({ held: true, outcome: 'killed-15' });
-    bench.nomad.loseNode(run.id);
-    expect(await followed.end()).toEqual({ kind: 'lost', message: 'alloc is lost since its node is down' });
-    expect(bench.nomad.job(run.id).Stop).toBe(true);
-    expect(bench.nomad.allocation(run.id)).toMatchObject({ DesiredStatus: 'stop', ClientStatus: 'complete' });
-    expect(bench.warnings).toEqual([
-      {
-        message: 'a run can be started a second time by the engine and is stopped',
-        fields: { run: run.id, end: 'lost' },
-      },
-    ]);
-  });
-
-  it('is lost only when its replacement is known to be stopped, whatever fails meanwhile (R5, E4)', async () => {
-    const { run, followed } = await running();
-    bench.nomad.faults.answer(503, 'busy', { times: 3, pattern: /^DELETE/ });
-    bench.nomad.loseNode(run.id);
-    expect(await followed.end()).toMatchObject({ kind: 'lost' });
-    expect(bench.nomad.count('stop')).toBe(4);
-    expect(bench.nomad.job(run.id).Stop).toBe(true);
-  });
-
-  it('keeps its own end when it was rescheduled, and its replacement is stopped (R5)', async () => {
-    const { run, followed } = await running();
-    const tellEnd = bench.nomad.allocation(run.id).ID;
-    bench.nomad.faults.answer(503, 'busy', { times: 1, pattern: /allocations/ });
-    driver.release(run.id, 'exit-3');
-    await until('it failed', () => bench.nomad.state.allocations.get(tellEnd)?.ClientStatus === 'failed');
-    bench.nomad.reschedule(run.id);
-    expect(await followed.end()).toMatchObject({ kind: 'exited', exitCode: 3 });
-    await until('the replacement is stopped', () => bench.nomad.allocation(run.id).ClientStatus === 'complete');
-    expect(bench.nomad.job(run.id).Stop).toBe(true);
-  });
-});
-
 describe('a run that is never placed', () => {
   const PLACED_LATE = { wanted: { ...LIMITS, placementSeconds: 0.2 } };
 
@@ -270,59 +200,36 @@ describe('a run that is never placed', () => {
   });
 });
 
-describe('a run that the engine has forgotten', () => {
-  it('is unknown when two answers agree, and its output is what was kept of it (E5)', async () => {
-    const { engine, run, followed } = await running({ held: true }, { reconcileMs: 100 });
-    driver.print(run.id, 'stdout', 'said before');
-    await until('it is kept', () => textOf(engine.logs(run, 'stdout', 0)));
-    bench.nomad.collectFromServer(run.id);
-    expect(await followed.end()).toEqual({ kind: 'unknown', message: 'the engine keeps nothing of it any more' });
-    expect(await textOf(engine.logs(run, 'stdout', 0))).toBe('said before');
-    expect(await textOf(bench.engine().logs(run, 'stdout', 0))).toBe('said before');
-  });
-
-  it('is unknown when it was purged while it ran (E5)', async () => {
-    const { run, followed } = await running();
-    bench.nomad.purge(run.id);
-    expect(await followed.end()).toMatchObject({ kind: 'unknown' });
-  });
-
-  it('is not unknown for one answer that does not know it (E5)', async () => {
-    const engine = await open({ outcome: 'constraint' });
+describe('the end of a run', () => {
+  it('is not told before its place has ended, when it was placed and stopped behind a list (R9)', async () => {
+    const engine = await open({ held: true, outcome: 'stopped', stopHeld: true });
     const run = await dispatch(engine);
-    bench.nomad.faults.answer(404, 'job not found', { times: 1, pattern: /GET \/v1\/job\/[^/]+\?/ });
-    const followed = follow(engine, run);
-    await until('it waits', () => followed.told.some((status) => status.state === 'queued' && status.message !== null));
+    await until('it runs', () => bench.nomad.allocation(run.id).ClientStatus === 'running');
     await engine.cancel(run, WHY);
-    expect(await followed.end()).toMatchObject({ kind: 'not-started' });
-  });
-
-  it('has its end and its output when only its logs were collected, since they were kept while it ran (R10)', async () => {
-    const { engine, run, followed } = await running();
-    driver.print(run.id, 'stdout', 'said while it ran');
-    const spooled = () => bench.read(`cache/spool/${run.token}/stdout`);
-    await until('it is kept', async () => {
-      bench.nomad.streams.end();
-      return (await spooled()) === 'said while it ran';
-    });
-    bench.nomad.collectFromClient(run.id);
+    await until('it is to stop', () => bench.nomad.allocation(run.id).DesiredStatus === 'stop');
+    bench.nomad.faults.noLeader({ times: 1_000, pattern: /event\/stream/ });
+    bench.nomad.faults.answer(200, '[]', { times: 1, pattern: /job\/[^/]+\/allocations/ });
+    const followed = follow(engine, run);
+    await followed.isRunning();
     driver.release(run.id);
-    expect(await followed.end()).toMatchObject(EXIT_0);
-    expect(await textOf(engine.logs(run, 'stdout', 0))).toBe('said while it ran');
+    expect(await followed.end()).toMatchObject({ kind: 'exited', exitCode: 137, signal: 'SIGKILL' });
   });
 
-  it('has its output after its end, although the engine kept nothing (R10)', async () => {
-    const { engine, run, followed } = await running();
-    driver.print(run.id, 'stderr', 'last words');
+  it('is where output that can not be had is worth a warning; before that it is tried again soon (R10)', async () => {
+    await open();
+    const said: string[] = [];
+    const say = (level: string) => (message: string) => void said.push(`${level} ${message}`);
+    const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+    const { run, followed } = await runs.running({ reconcileMs: 20 }, { log });
+    bench.nomad.faults.answer(404, 'No path to node', { times: 1_000, pattern: /fs\/logs/ });
+    const line = 'the output of a run can not be read';
+    await until('it was tried twice', () => said.filter((each) => each === `debug ${line}`).length >= 2);
+    expect(said).not.toContain(`warn ${line}`);
     driver.release(run.id);
     await followed.end();
-    bench.nomad.collectFromServer(run.id);
-    expect(await textOf(engine.logs(run, 'stderr', 0))).toBe('last words');
-    expect(await textOf(bench.engine().logs(run, 'stderr', 5))).toBe('words');
+    expect(said.filter((each) => each === `warn ${line}`)).toHaveLength(1);
   });
-});
 
-describe('the end of a run', () => {
   it('is not its success when Nomad killed it for its time, and not told before it is dead', async () => {
     const engine = await open({ outcome: 'max-run-duration' });
     const followed = follow(engine, await dispatch(engine));

@@ -72,7 +72,7 @@ describe('an action on its way through Nomad and Vault', () => {
     expect(results.get('both')).toMatchObject({
       outcome: 'succeeded',
       access: { policies: ['edge-run', `runner-${one}`, `runner-${two}`], revoked_at: expect.any(String) },
-      run: { engine: 'nomad', isolated: false, digest_verified: true },
+      run: { engine: 'nomad', node: 'edge-1', isolated: false, digest_verified: true },
       output: { stdout: { complete: true }, stderr: { complete: true } },
       attempt: { number: 1, executions: 1 },
     });
@@ -135,7 +135,13 @@ describe('an action on its way through Nomad and Vault', () => {
     await begun('replaced');
     const child = [...services.fakeNomad.state.jobs.values()].find(({ Meta }) => Meta?.['action_id'] === 'replaced');
     services.fakeNomad.loseNode(child?.ID ?? '');
-    expect(await resultOf('replaced')).toMatchObject({ outcome: 'lost', exit_code: 70, reason: { code: 'ERR_LOST' } });
+    expect(await resultOf('replaced')).toMatchObject({
+      outcome: 'lost',
+      exit_code: 70,
+      reason: { code: 'ERR_LOST' },
+      run: { node: 'edge-1' },
+      output: { stdout: { complete: false } },
+    });
     expect(services.fakeNomad.executions(child?.DispatchIdempotencyToken ?? '')).toBe(2);
     expect(await executions('replaced')).toBe(1);
     await open('replaced');

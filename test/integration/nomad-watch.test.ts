@@ -37,9 +37,10 @@ describe('what is told of a run', () => {
       if (status.state === 'running') driver.release(run.id, 'exit-3');
     }
     expect(told.slice(-2)).toMatchObject([
-      { state: 'running', startedAt: expect.stringMatching(/^\d{4}-/) },
-      { state: 'ended', end: { kind: 'exited', exitCode: 3 } },
+      { state: 'running', startedAt: expect.stringMatching(/^\d{4}-/), node: 'edge-1' },
+      { state: 'ended', end: { kind: 'exited', exitCode: 3 }, node: 'edge-1' },
     ]);
+    expect(await engine.look(run)).toEqual(told.at(-1));
     expect(new Set(told.map((status) => JSON.stringify(status))).size).toBe(told.length);
   });
 

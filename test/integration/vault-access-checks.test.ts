@@ -3,6 +3,8 @@ import type { Access } from '../../src/ports/access.ts';
 import { makeVaultBench, type VaultBench } from '../fakes/vault-access-bench.ts';
 
 const ROLE = 'auth/token/roles/edge-run';
+const LOGIN = 'auth/jwt-nomad/role/edge-dispatcher';
+const CANARY = 'no-such-secret';
 
 describe('the checks of access to a secret store', () => {
   let bench: VaultBench;
@@ -26,6 +28,12 @@ describe('the checks of access to a secret store', () => {
   async function write(path: string, body: unknown): Promise<void> {
     const headers = { 'X-Vault-Token': bench.server.rootToken };
     await fetch(`${bench.server.address}/v1/${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+  }
+
+  async function ownPolicy(): Promise<string> {
+    const headers = { 'X-Vault-Token': bench.server.rootToken };
+    const answer = await fetch(`${bench.server.address}/v1/sys/policies/acl/service-dispatcher`, { headers });
+    return ((await answer.json()) as { data: { policy: string } }).data.policy;
   }
 
   it('are all good after our own deployment, and have a name each (S1.6)', async () => {
@@ -111,6 +119,43 @@ describe('the checks of access to a secret store', () => {
     );
   });
 
+  it.each([
+    [
+      'reads a secret of another spelling',
+      'kv/data/edge/runner/db-password',
+      '"read"',
+      'kv/data/edge/runner/db-password',
+    ],
+    ['reads what lies in a folder of the folder', 'kv/data/edge/runner/team/*', '"read"', 'kv/data/edge/runner/team/'],
+    ['writes policies by their old path', 'sys/policy/*', '"update"', `sys/policy/${CANARY}`],
+    ['writes its login', LOGIN, '"update"', LOGIN],
+    ['writes identities', 'identity/*', '"create", "update"', 'identity/entity'],
+    ['writes metadata', 'kv/metadata/edge/runner/*', '"update"', `kv/metadata/edge/runner/${CANARY}`],
+    ['deletes secrets', 'kv/delete/edge/runner/*', '"update"', `kv/delete/edge/runner/${CANARY}`],
+    ['brings secrets back', 'kv/undelete/edge/runner/*', '"update"', `kv/undelete/edge/runner/${CANARY}`],
+    ['destroys secrets', 'kv/destroy/edge/runner/*', '"update"', `kv/destroy/edge/runner/${CANARY}`],
+  ])('refuse a token of the dispatcher that %s, by the path (S1.3)', async (_, path, capabilities, told) => {
+    for (const name of ['db-password', 'team/key']) bench.server.putSecret(name, 'the value of another');
+    policy('service-dispatcher', `${await ownPolicy()}\n${open(path, capabilities)}`);
+    expect(await problems()).toEqual([
+      `access.vault.rights ERR_ACCESS_EXCESS: the dispatcher's own token may use what it must not: ${told}`,
+    ]);
+  });
+
+  it('do not call the rights good while the secrets can not be listed (S1.3)', async () => {
+    bench.server.answer(503, { path: /^kv\/metadata\/edge\/runner\/?$/, times: 1 }, { errors: ['busy'] });
+    expect(await problems()).toEqual([
+      'access.vault.rights ERR_ACCESS_UNAVAILABLE: the secret store: can not list the secrets: ' +
+        'it has a fault of its own (503)',
+    ]);
+    policy('service-dispatcher', `${await ownPolicy()}\n${open('sys/policy/*', '"update"')}`);
+    bench.server.answer(503, { path: /^kv\/metadata\/edge\/runner\/?$/ }, { errors: ['busy'] });
+    expect((await bench.open().check()).find(({ name }) => name === 'access.vault.rights')).toMatchObject({
+      ok: false,
+      code: 'ERR_ACCESS_EXCESS',
+    });
+  });
+
   it('name the rights that the token of the dispatcher does not have', async () => {
     policy(
       'service-dispatcher',
@@ -144,11 +189,28 @@ describe('the checks of access to a secret store', () => {
     ['does not give secrets', { allowed_policies_glob: ['runner-a*'] }, 'it does not allow runner-*'],
     ['does not give the policy of runs', { allowed_policies: ['runner-x'] }, 'it does not allow edge-run'],
     ['ends tokens early', { token_explicit_max_ttl: 600 }, 'its tokens end after 600 s, before the 840 s'],
+    ['forbids policies of secrets', { disallowed_policies_glob: ['runner-a*'] }, 'it forbids policies'],
+    ['forbids the policy of one secret', { disallowed_policies: ['runner-alpha'] }, 'it forbids policies'],
+    [
+      'binds tokens to addresses that nobody configured',
+      { token_bound_cidrs: ['10.1.0.0/16'] },
+      'its tokens are bound to other addresses than bound_cidrs',
+    ],
   ])('tell a role that %s (R24)', async (_, change, text) => {
     await write(ROLE, change);
     const found = (await problems()).join('\n');
     expect(found).toContain('access.vault.role ERR_ACCESS_DENIED: the role gives too little: ');
     expect(found).toContain(text);
+  });
+
+  it('tell a role that does not bind tokens to the addresses of the configuration, until it is deployed', async () => {
+    const change = { bound_cidrs: ['10.1.0.0/16', '192.0.2.7/32'] };
+    expect(await problems(bench.open(change))).toEqual([
+      'access.vault.role ERR_ACCESS_DENIED: the role gives too little: ' +
+        'its tokens are bound to other addresses than bound_cidrs',
+    ]);
+    await bench.deploy([], change);
+    expect(await problems(bench.open(change))).toEqual([]);
   });
 
   it('tell a role that is not there', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { StalledError } from '../../src/errors.ts';
+import { StalledError, TransientError } from '../../src/errors.ts';
 import type { Access, Grant, GrantRequest } from '../../src/ports/access.ts';
 import { grantRequest } from '../contract/access.contract.ts';
 import { makeVaultBench, type VaultBench } from '../fakes/vault-access-bench.ts';
@@ -98,6 +98,59 @@ describe('verifying a grant of a secret store (promise 2)', () => {
     await expect(access.verify(request, grant)).rejects.toThrow('may also use the paths');
   });
 
+  it.each([
+    ['tokens', 'auth/token/create', '"update"', 'auth/token/create'],
+    ['orphans', 'auth/token/create-orphan', '"update"', 'auth/token/create-orphan'],
+    [
+      'tokens of any role',
+      'auth/token/create/+',
+      '"update"',
+      'auth/token/create/edge-run, auth/token/create/no-such-secret',
+    ],
+    ['its role', 'auth/token/roles/edge-run', '"update"', 'auth/token/roles/edge-run'],
+    ['policies', 'sys/policies/acl/*', '"create", "update"', 'sys/policies/acl/no-such-secret'],
+    ['policies by their old path', 'sys/policy/*', '"update"', 'sys/policy/no-such-secret'],
+    ['logins', 'auth/jwt-nomad/role/*', '"update"', 'auth/jwt-nomad/role/edge-dispatcher'],
+    ['identities', 'identity/*', '"update"', 'identity/entity'],
+    ['mounts', 'sys/mounts/*', '"update"', 'sys/mounts/no-such-secret'],
+    ['ways to log in', 'sys/auth/*', '"update", "sudo"', 'sys/auth/no-such-secret'],
+    ['the fields of all secrets', 'kv/subkeys/edge/runner/*', '"read"', 'kv/subkeys/edge/runner/no-such-secret'],
+    ['all that lies beside the folder', 'kv/data/+', '"read"', 'kv/data/no-such-secret'],
+  ])('refuses a policy that also gives %s, by the path', async (_, path, capabilities, told) => {
+    bench.server.putPolicy('runner-alpha', `${READ_ALPHA}\n${open(path, capabilities)}`);
+    const [request, grant] = await minted();
+    await expect(access.verify(request, grant)).rejects.toThrow(`the token may also use the paths: ${told}`);
+  });
+
+  it.each([
+    ['of another spelling', 'db-password', 'kv/data/edge/runner/db-password', 'db-password'],
+    ['in a folder of the folder', 'team/key', 'kv/data/edge/runner/team/*', 'team/'],
+  ])('refuses a policy that also gives a secret %s', async (_, name, path, told) => {
+    bench.server.putSecret(name, 'the value of another');
+    bench.server.putPolicy('runner-alpha', `${READ_ALPHA}\n${open(path, '"read"')}`);
+    const [request, grant] = await minted();
+    await expect(access.verify(request, grant)).rejects.toThrow(`the token may also use: ${told}`);
+  });
+
+  it('takes no list of secrets that a proxy answered with 404 for an empty one', async () => {
+    bench.server.putPolicy('runner-alpha', `${READ_ALPHA}\n${open('kv/data/edge/runner/BETA', '"read"')}`);
+    const [request, grant] = await minted();
+    bench.server.answer(404, { path: /^kv\/metadata\/edge\/runner\/?$/, times: 1 }, 'default backend - 404');
+    await expect(access.verify(request, grant)).rejects.toThrow(TransientError);
+    await expect(access.verify(request, grant)).rejects.toThrow('the token may also use: BETA');
+  });
+
+  it('refuses a token that is not bound to the addresses of the configuration, and passes one that is', async () => {
+    const change = { bound_cidrs: ['10.1.0.0/16', '192.0.2.7/32'] };
+    const bound = bench.open(change);
+    const [request, grant] = await minted();
+    await expect(bound.verify(request, grant)).rejects.toThrow('not bound to the addresses of bound_cidrs');
+    await bench.deploy([], change);
+    const [next, ofNext] = await minted();
+    await bound.verify(next, ofNext);
+    await expect(access.verify(next, ofNext)).rejects.toThrow('not bound to the addresses of bound_cidrs');
+  });
+
   it('refuses a role that cuts the token shorter than its wrapper', async () => {
     const [request, grant] = await minted({ wrapSeconds: 1000 });
     await expect(access.verify(request, grant)).rejects.toThrow('it lives shorter than its wrapper');
@@ -125,6 +178,7 @@ describe('verifying a grant of a secret store (promise 2)', () => {
   });
 });
 
+const READ_ALPHA = open('kv/data/edge/runner/ALPHA', '"read"');
 const RUN_ITSELF = `${open('auth/token/lookup-self', '"read"')}\n${open('auth/token/revoke-self', '"update"')}`;
 
 function open(path: string, capabilities: string): string {

@@ -1,14 +1,11 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { VaultClient } from '../../src/adapters/access/vault/client.ts';
-import { redeem } from '../../src/adapters/access/vault/redeem.ts';
 import { StalledError, TransientError } from '../../src/errors.ts';
 import type { Access, Grant } from '../../src/ports/access.ts';
 import { grantRequest } from '../contract/access.contract.ts';
 import { makeVaultBench, type VaultBench } from '../fakes/vault-access-bench.ts';
 
 const MINT = /^auth\/token\/create\/edge-run$/;
-const UNWRAP = /^sys\/wrapping\/unwrap$/;
 const REVOKE = /^auth\/token\/revoke-accessor$/;
 const LOOK_UP = /^auth\/token\/lookup-accessor$/;
 const VALUE = 'the value that nobody may see';
@@ -24,55 +21,6 @@ describe('access to a secret store', () => {
   });
 
   afterEach(() => bench.close());
-
-  const stateOf = async (name: string): Promise<unknown> => (await access.states([name])).get(name);
-
-  describe('states', () => {
-    it.each(['deleted', 'destroyed', 'absent'] as const)('calls a secret missing that is %s (S1.4)', async (how) => {
-      bench.server.loseSecret('ALPHA', how);
-      expect(await stateOf('ALPHA')).toBe('missing');
-    });
-
-    it('calls a secret missing whose field is not there, and present when its value is empty (S1.4)', async () => {
-      bench.server.putSecretData('ALPHA', { other: VALUE });
-      bench.server.putSecretData('BETA', { value: '' });
-      expect([await stateOf('ALPHA'), await stateOf('BETA')]).toEqual(['missing', 'present']);
-    });
-
-    it('takes the field to be there where fields can not be looked at', async () => {
-      bench.server.deny({ path: /^kv\/subkeys\// });
-      expect(await stateOf('ALPHA')).toBe('present');
-    });
-
-    it.each([
-      ['deleted', { deletion_time: '2026-11-20T00:00:00Z', destroyed: false }, 'missing'],
-      ['to be deleted later', { deletion_time: '2999-11-20T00:00:00Z', destroyed: false }, 'present'],
-      ['destroyed', { deletion_time: '', destroyed: true }, 'missing'],
-      ['not the current one', null, 'missing'],
-    ])('goes by the metadata alone where it has to, for a version that is %s', async (_, version, state) => {
-      bench.server.deny({ path: /^kv\/subkeys\// });
-      const versions = version === null ? {} : { 3: version };
-      bench.server.answer(200, { path: /^kv\/metadata\// }, { data: { current_version: 3, versions } });
-      expect(await stateOf('ALPHA')).toBe(state);
-    });
-
-    it('asks nothing about what is no name of a secret', async () => {
-      expect(await stateOf('../../sys/seal')).toBe('missing');
-      expect(bench.server.requests).toEqual([]);
-    });
-
-    it('reads no value (S1.3)', async () => {
-      await access.states(['ALPHA', 'BETA', 'GAMMA']);
-      expect(bench.server.valuesRead).toEqual([]);
-      expect(bench.server.seen(/\/data\//)).toEqual([]);
-    });
-
-    it('takes a mount that is not there for no verdict on a secret', async () => {
-      const body = { errors: ['no handler for route "kv/metadata/edge/runner/ALPHA". route entry not found.'] };
-      bench.server.answer(404, { path: /^kv\// }, body);
-      await expect(access.states(['ALPHA'])).rejects.toThrow('nothing is mounted there');
-    });
-  });
 
   describe('an outage', () => {
     it.each([
@@ -173,55 +121,6 @@ describe('access to a secret store', () => {
     });
   });
 
-  describe('consume', () => {
-    it('revokes what came out', async () => {
-      const { fragment, accessor } = await access.grant(grantRequest(['ALPHA']));
-      expect(await access.consume(fragment)).toBe('consumed');
-      expect(bench.server.token(accessor)).toBeUndefined();
-    });
-
-    it.each([
-      ['500', (): void => void bench.server.answer(500, { path: UNWRAP, times: 1 })],
-      [
-        'sealed',
-        (): void => void bench.server.answer(503, { path: UNWRAP, times: 1 }, { errors: ['Vault is sealed'] }),
-      ],
-      ['nothing', (): void => void bench.server.cut({ path: UNWRAP, times: 1 })],
-    ])('takes %s for no answer, and asks again', async (_, arm) => {
-      const { fragment } = await access.grant(grantRequest(['ALPHA']));
-      arm();
-      await expect(access.consume(fragment)).rejects.toThrow(TransientError);
-      expect(await access.consume(fragment)).toBe('consumed');
-    });
-
-    it('proves nothing after its own answer was lost', async () => {
-      const { fragment } = await access.grant(grantRequest(['ALPHA']));
-      bench.server.loseAnswer({ path: UNWRAP, times: 1 });
-      await expect(access.consume(fragment)).rejects.toThrow(TransientError);
-      expect(await access.consume(fragment)).toBe('used');
-    });
-
-    it('proves what it proves, also when what came out can not be revoked', async () => {
-      const { fragment } = await access.grant(grantRequest(['ALPHA']));
-      bench.server.cut({ path: /revoke-self$/ });
-      expect(await access.consume(fragment)).toBe('consumed');
-    });
-
-    it('is no matter of a ticket of files', async () => {
-      const { fragment } = await access.grant(grantRequest(['ALPHA']));
-      await expect(access.consume({ ...fragment, kind: 'file' })).rejects.toThrow(StalledError);
-      expect(bench.server.seen(UNWRAP)).toEqual([]);
-    });
-
-    it('takes a server that hangs for no answer', async () => {
-      const { fragment } = await access.grant(grantRequest(['ALPHA']));
-      const held = bench.server.hold({ path: UNWRAP });
-      const client = new VaultClient({ ...bench.options, timeoutMs: 30 });
-      await expect(redeem(client, bench.tools.clock, fragment, undefined)).rejects.toThrow('did not answer in time');
-      held.stop();
-    });
-  });
-
   describe('revoke', () => {
     it('does not touch a token that another role made', async () => {
       const request = grantRequest(['ALPHA']);
@@ -229,6 +128,17 @@ describe('access to a secret store', () => {
       await expect(bench.open({ role: 'another' }).revoke(accessor, request.token)).rejects.toThrow('not of our role');
       expect(bench.server.token(accessor)).toBeDefined();
       expect(bench.server.seen(REVOKE)).toEqual([]);
+    });
+
+    it('leaves no token alive that verify refused, when the role got a path_suffix meanwhile', async () => {
+      const headers = { 'X-Vault-Token': bench.server.rootToken };
+      const body = JSON.stringify({ path_suffix: 'more' });
+      await fetch(`${bench.server.address}/v1/auth/token/roles/edge-run`, { method: 'POST', headers, body });
+      const request = grantRequest(['ALPHA']);
+      const grant = await access.grant(request);
+      await expect(access.verify(request, grant)).rejects.toThrow('it is not of our role');
+      await access.revoke(grant.accessor, request.token);
+      expect(bench.server.runTokens).toEqual([]);
     });
 
     it('asks again after an outage', async () => {

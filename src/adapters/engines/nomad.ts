@@ -1,7 +1,7 @@
 import type { Check } from '../../domain/check.ts';
 import type { AttemptToken } from '../../domain/ids.ts';
 import type { Run, RunStatus, StopRequest } from '../../domain/run.ts';
-import type { AttemptRef, DispatchRequest, Engine, LogStream } from '../../ports/engine.ts';
+import type { AttemptRef, DispatchRequest, Engine, LogStream, Place } from '../../ports/engine.ts';
 import type { Catalogue, Change, EngineTools } from '../factory.ts';
 import { checkNomad } from './nomad/checks.ts';
 import { CLIENT_TIMING, type ClientTiming, NomadClient } from './nomad/client.ts';
@@ -54,6 +54,7 @@ class Nomad implements Engine {
   readonly #tools: EngineTools;
   readonly #client: NomadClient;
   readonly #finder: Finder;
+  readonly #gate: JobGate;
   readonly #dispatcher: Dispatcher;
   readonly #output: Output;
   readonly #watches: Watches;
@@ -66,7 +67,8 @@ class Nomad implements Engine {
     this.#tools = tools;
     this.#client = client;
     this.#finder = new Finder(client, clock);
-    this.#dispatcher = new Dispatcher(client, new JobGate({ client, clock, driftOf: driftFrom(options, tools) }));
+    this.#gate = new JobGate({ client, clock, driftOf: driftFrom(options, tools) });
+    this.#dispatcher = new Dispatcher(client, this.#gate);
     this.#output = new Output({
       spool: new Spool(client, tools),
       clock,
@@ -87,6 +89,10 @@ class Nomad implements Engine {
 
   check(signal?: AbortSignal): Promise<readonly Check[]> {
     return checkNomad(this.#client, this.#options, this.#tools, signal);
+  }
+
+  ready(place: Place): Promise<void> {
+    return this.#gate.pass(place);
   }
 
   find(attempt: AttemptRef, signal?: AbortSignal): Promise<Run | null> {

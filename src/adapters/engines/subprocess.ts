@@ -7,7 +7,7 @@ import type { AttemptToken } from '../../domain/ids.ts';
 import type { Run, RunStatus, StopRequest } from '../../domain/run.ts';
 import { type Host, RUN_FILES } from '../../domain/run-directory.ts';
 import { EdgeError, StalledError, TransientError, toError } from '../../errors.ts';
-import type { AttemptRef, DispatchRequest, Engine, LogStream } from '../../ports/engine.ts';
+import type { AttemptRef, DispatchRequest, Engine, LogStream, Place } from '../../ports/engine.ts';
 import { isErrno } from '../durable-file.ts';
 import type { EngineTools } from '../factory.ts';
 import { readRegular } from '../regular-file.ts';
@@ -70,6 +70,10 @@ class Subprocess implements Engine {
     return checkMachine({ runs: this.#runs, runner: this.#tools.runner, runAs: this.#runAs });
   }
 
+  ready({ mounts }: Place): Promise<void> {
+    return orUnavailable('its mounts can not be looked at', async () => void this.#hostFor(mounts));
+  }
+
   find({ token }: Pick<AttemptRef, 'token'>): Promise<Run | null> {
     const directory = this.#directory(token);
     return orUnavailable('its run directory can not be read', async () =>
@@ -87,7 +91,7 @@ class Subprocess implements Engine {
     const directory = this.#directory(token);
     const earlier = await this.find({ token });
     if (earlier !== null) return earlier;
-    const host = this.#hostFor(request.meta.mounts);
+    const host = this.#hostFor(request.meta.mounts.split(',').filter((name) => name !== ''));
     const launched = await orUnavailable('the runner can not be started', async () => {
       await prepareRun(directory, host, request.payload);
       return await launch(this.#tools, directory, () => this.#watcher.hint(token));
@@ -143,9 +147,8 @@ class Subprocess implements Engine {
     return runDirectory(this.#runs, token);
   }
 
-  #hostFor(mounts: string): Host {
+  #hostFor(names: readonly string[]): Host {
     if (this.#runAs.kind === 'refused') throw new StalledError('ERR_ENGINE_DENIED', this.#runAs.message);
-    const names = mounts.split(',').filter((name) => name !== '');
     return {
       mounts: Object.fromEntries(names.map((name) => [name, this.#mountPath(name)])),
       run_as: this.#runAs.kind === 'user' ? this.#runAs.ids : null,

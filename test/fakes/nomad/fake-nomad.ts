@@ -256,17 +256,9 @@ export class FakeNomad {
     else this.state.commit('PlanResult', { allocations: [lost] });
   }
 
-  /** The node is disconnected: the allocation is `unknown` until the answer is called. */
+  /** The node is disconnected: the allocation is `unknown`, also when it is stopped, until the answer is called. */
   disconnectNode(child: string): () => void {
-    const { ID, ClientStatus, ClientDescription } = this.allocation(child);
-    const say = (client: Allocation['ClientStatus'], description: string) => {
-      const now = found(this.state.allocations.get(ID), `allocation ${ID}`);
-      this.state.commit('PlanResult', {
-        allocations: [{ ...now, ClientStatus: client, ClientDescription: description }],
-      });
-    };
-    say('unknown', 'alloc is unknown since its node is disconnected');
-    return () => say(ClientStatus, ClientDescription ?? '');
+    return this.#scheduler.disconnect(this.allocation(child));
   }
 
   /** The allocation that failed is rescheduled: a second execution of the same child. */

@@ -1,6 +1,6 @@
 import type { Answer, Call } from './http.ts';
 import { denied, Refusal } from './http.ts';
-import { allocationFor } from './logs.ts';
+import { allocationFor, checkPath } from './logs.ts';
 import type { Parts, Route } from './route.ts';
 
 /** What a client serves of the directory of an allocation. */
@@ -44,12 +44,14 @@ function stat(call: Call, parts: Parts): Answer {
 function ls(call: Call, { state }: Parts): Answer {
   const allocation = allocationFor(call, state);
   if (!call.rights.has('read-fs', allocation.Namespace)) throw denied();
+  checkPath(allocation);
   return { json: [] };
 }
 
 function fileOf(call: Call, { state, scheduler }: Parts): Buffer {
   const allocation = allocationFor(call, state);
   if (!call.rights.has('read-fs', allocation.Namespace)) throw denied();
+  checkPath(allocation);
   const path = call.query.get('path') ?? '';
   if (path.split('/').includes('..')) throw new Refusal(500, 'Path escapes the alloc directory');
   const content = scheduler.file(allocation.ID, path);

@@ -23,6 +23,7 @@ export class Logs {
     const name = nameOf(call);
     const allocation = allocationFor(call, this.#state);
     checkRights(call, allocation);
+    checkPath(allocation);
     checkTask(allocation, name, this.#store);
     const isPlain = call.query.get('plain') === 'true';
     const encode = isPlain ? (piece: LogPiece) => piece.bytes : frameOf;
@@ -62,6 +63,11 @@ export function allocationFor(call: Call, state: State): Allocation {
   const allocation = state.allocations.get(id);
   if (!allocation) throw new Refusal(404, `Unknown allocation "${id}"`);
   return allocation;
+}
+
+/** What a client would answer needs a client that is there. */
+export function checkPath({ ClientStatus }: Allocation): void {
+  if (ClientStatus === 'lost' || ClientStatus === 'unknown') throw new Refusal(404, 'No path to node');
 }
 
 function nameOf(call: Call): LogName {

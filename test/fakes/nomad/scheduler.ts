@@ -14,6 +14,8 @@ export class Scheduler {
   readonly #driver: TaskDriver;
   readonly #hostVolumes: Readonly<Record<string, { readonly readOnly: boolean }>>;
   readonly #running = new Map<string, RunningAllocation>();
+  /** What happens to allocations of a disconnected node, in order, until it is back. */
+  readonly #away = new Map<string, (() => void)[]>();
   #closed = false;
 
   constructor(
@@ -88,6 +90,22 @@ export class Scheduler {
     return next;
   }
 
+  /** What the client says of the allocation, and what it is told, waits until the answer is called. */
+  disconnect({ ID, ClientStatus, ClientDescription = '' }: Allocation): () => void {
+    const late: (() => void)[] = [];
+    const say = (words: Pick<Allocation, 'ClientStatus' | 'ClientDescription'>) => {
+      const now = this.#state.allocations.get(ID);
+      if (now) this.#state.commit('PlanResult', { allocations: [{ ...now, ...words }] });
+    };
+    this.#away.set(ID, late);
+    say({ ClientStatus: 'unknown', ClientDescription: 'alloc is unknown since its node is disconnected' });
+    return () => {
+      this.#away.delete(ID);
+      say({ ClientStatus, ClientDescription });
+      for (const each of late) each();
+    };
+  }
+
   /** A file of the allocation on its client. */
   file(allocationId: string, path: string): Buffer | null {
     return this.#running.get(allocationId)?.file(path) ?? null;
@@ -153,7 +171,19 @@ export class Scheduler {
       }));
       this.#state.commit('EvaluationUpdated', { evaluations: [...canceled, planned(evaluation, {})] });
     }
-    for (const { ID } of live) this.#running.get(ID)?.stop();
+    for (const { ID } of live) this.#whenConnected(ID, () => this.#stopTask(ID));
+  }
+
+  /** It may have ended while its node was away. */
+  #stopTask(allocationId: string): void {
+    const status = this.#state.allocations.get(allocationId)?.ClientStatus ?? '';
+    if (!['complete', 'failed', 'lost'].includes(status)) this.#running.get(allocationId)?.stop();
+  }
+
+  #whenConnected(allocationId: string, work: () => void): void {
+    const late = this.#away.get(allocationId);
+    if (late === undefined) work();
+    else late.push(work);
   }
 
   #start(job: Job, allocationId: string): void {
@@ -163,7 +193,7 @@ export class Scheduler {
       allocationId,
       job,
       payload: Buffer.from(job.Payload ?? '', 'base64'),
-      report: (report) => this.report(allocationId, report),
+      report: (report) => this.#whenConnected(allocationId, () => this.report(allocationId, report)),
       log: (task, stream, bytes) =>
         this.#logs.add(allocationId, { task, stream }, Buffer.from(bytes), limitsOf(job, task)),
       current: () => this.#state.allocations.get(allocationId),

@@ -1,14 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { encodeResult } from '../../../src/domain/result.ts';
+import type { StopRequest } from '../../../src/domain/run.ts';
+import type { Behaviour } from '../../fakes/dummy-engine.ts';
 import { type Process, StoryBench } from '../../fakes/story-bench.ts';
 
 const never = new AbortController().signal;
+const CANCEL: StopRequest = { kind: 'cancel', by: 'Jo', message: 'no longer needed' };
 
 /** An action that runs, and whose dispatcher is gone. */
-async function orphan(options: { readonly runMs?: number; readonly fields?: Record<string, unknown> } = {}) {
+async function orphan(behaviour: Behaviour = {}, fields: Readonly<Record<string, unknown>> = {}) {
   const bench = new StoryBench();
-  bench.engine.behaviours.set('a', { runMs: options.runMs ?? 10_000 });
-  bench.addAction('a', options.fields);
+  bench.engine.behaviours.set('a', { runMs: 10_000, ...behaviour });
+  bench.addAction('a', fields);
   const first = bench.process();
   void first.daemon.once(never);
   await bench.pass(2000);
@@ -53,6 +56,55 @@ describe('a new start', () => {
     await bench.pass(60_000);
     const { report } = await bench.once();
     expect(report.results).toMatchObject([{ id: 'a', outcome: 'succeeded' }]);
+  });
+
+  it('calls no run timed out that failed before its deadline, though that passed meanwhile (R8)', async () => {
+    const bench = await orphan({ exitCode: 3 });
+    await bench.pass(2 * 3_600_000);
+    await bench.once();
+    expect(bench.result('a')).toMatchObject({
+      outcome: 'failed',
+      exit_code: 3,
+      reason: { code: 'ERR_COMMAND_FAILED' },
+    });
+  });
+
+  it('calls no run cancelled that had failed before somebody asked for it (R8, R9)', async () => {
+    const bench = await orphan({ exitCode: 3 });
+    await bench.pass(3_600_000);
+    await bench.control.requestStop('a', CANCEL);
+    await bench.once();
+    expect(bench.result('a')).toMatchObject({
+      outcome: 'failed',
+      exit_code: 3,
+      reason: { code: 'ERR_COMMAND_FAILED' },
+    });
+    expect(bench.control.stops.size).toBe(0);
+  });
+
+  it('knows why a run ended that the process before it had asked to stop (R8, R9)', async () => {
+    const bench = await orphan({ runMs: 600_000, stopMs: 60_000 });
+    await bench.control.requestStop('a', { ...CANCEL, at: bench.clock.now().toISOString() });
+    const second = bench.process();
+    void second.daemon.once(never);
+    await bench.pass(1000);
+    second.gate.kill();
+    await bench.pass(3_600_000);
+    expect([bench.engine.cancels.length, bench.engine.living, bench.result('a')]).toEqual([1, 0, null]);
+    await bench.once();
+    expect(bench.result('a')).toMatchObject({ outcome: 'cancelled', exit_code: 130, reason: { by: 'Jo' } });
+  });
+
+  it('knows that a run was past its deadline when the process before it stopped it (R8, R9)', async () => {
+    const bench = await orphan({ runMs: 100 * 3_600_000, stopMs: 60_000 }, { timeout_minutes: 1 });
+    const second = bench.process();
+    void second.daemon.once(never);
+    await bench.pass(800_000);
+    second.gate.kill();
+    await bench.pass(3_600_000);
+    expect([bench.engine.cancels.length, bench.engine.living, bench.result('a')]).toEqual([1, 0, null]);
+    await bench.once();
+    expect(bench.result('a')).toMatchObject({ outcome: 'timed_out', exit_code: 124, reason: { code: 'ERR_DEADLINE' } });
   });
 
   it('fences the process before it: that one writes nothing any more', async () => {

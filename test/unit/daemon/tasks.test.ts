@@ -116,6 +116,24 @@ describe('tasks', () => {
     expect([tasks.resting('a'), bench.result('a')?.outcome, board.lines()]).toEqual([null, 'succeeded', []]);
   });
 
+  it('try what is never placed a few times an hour, and leave nothing of its attempts with the engine (R6, R20)', async () => {
+    const bench = new StoryBench();
+    bench.engine.behaviours.set('a', { never: true, queuedMs: 100 });
+    bench.addAction('a');
+    const { daemon, gate } = bench.process();
+    const stop = new AbortController();
+    const run = daemon.run(stop.signal);
+    await bench.pass(3_600_000);
+    const times = (name: string) => gate.calls.filter((call) => call === name).length;
+    const dispatches = times('engine.dispatch');
+    expect(dispatches).toBeGreaterThan(5);
+    expect(dispatches).toBeLessThanOrEqual(15);
+    expect(times('engine.forget')).toBe(dispatches - 1);
+    expect([bench.engine.known, bench.records.files.size, bench.result('a')]).toEqual([1, 1, null]);
+    stop.abort();
+    await bench.drive(run);
+  });
+
   it('record a no without a slot', async () => {
     const { bench, tasks, context } = await setUp();
     const candidate = [...context.world().candidates.values()][0];

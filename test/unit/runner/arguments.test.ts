@@ -10,8 +10,8 @@ describe('the command line of the runner', () => {
     [['--payload', '/p'], { ...NOTHING, payload: '/p' }],
     [['--run-dir', '/r'], { ...NOTHING, directory: '/r', payload: '/r/payload' }],
     [
-      ['--artifacts', 'out', '--run-as', '65534:0', '--payload', '/p'],
-      { directory: null, payload: '/p', artifacts: path.resolve('out'), runAs: { uid: 65_534, gid: 0 } },
+      ['--artifacts', 'out', '--run-as', '65534:65533', '--payload', '/p'],
+      { directory: null, payload: '/p', artifacts: path.resolve('out'), runAs: { uid: 65_534, gid: 65_533 } },
     ],
     [['--run-as=1:2'], { ...NOTHING, runAs: { uid: 1, gid: 2 } }],
   ])('%j is understood', (args, invocation) => {
@@ -21,7 +21,7 @@ describe('the command line of the runner', () => {
   it.each([
     [['--run-as', 'nobody']],
     [['--run-as', '1']],
-    [['--run-as', '0:0']],
+    [['--run-as', '65534:0']],
     [['--run-as', '1:2:3']],
     [['--run-as', '-1:1']],
     [['--run-as', '']],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decodePayload } from '../../../src/domain/payload.ts';
 import { TransientError } from '../../../src/errors.ts';
+import type { Engine, Place } from '../../../src/ports/engine.ts';
 import type { StoryContext } from '../../../src/story/context.ts';
 import { earlierOf, grantAccess } from '../../../src/story/grant-access.ts';
 import { judgeAction, type Ready, startAttempt } from '../../../src/story/run-action.ts';
@@ -121,6 +122,68 @@ describe('grantAccess', () => {
     expect(report.waiting).toMatchObject([{ reason: { code: 'ERR_ACCESS_DENIED' } }]);
     expect([bench.access.wrappers.size, bench.access.loose, bench.engine.known]).toEqual([1, 0, 0]);
     expect(bench.records.files.size).toBe(0);
+  });
+
+  it('tells what was wrong with a grant also when it can not be revoked', async () => {
+    const { bench, process, context, ready } = await setUp({ secrets: ['ALPHA'] });
+    bench.access.mintsTooMuch = true;
+    process.gate.fail('access.revoke', () => new TransientError('ERR_ACCESS_UNAVAILABLE', 'away'));
+    expect(await startAttempt(ready, context)).toMatchObject({
+      kind: 'waiting',
+      reason: { code: 'ERR_ACCESS_DENIED', message: 'the grant: it is more than what was asked' },
+    });
+    expect([bench.records.files.size, bench.journal.state.entries.size]).toEqual([0, 0]);
+    expect(process.log).toEqual([
+      {
+        level: 'warn',
+        message: 'a grant that was not used lives on until its end',
+        fields: { id: 'a', err: expect.objectContaining({ code: 'ERR_ACCESS_UNAVAILABLE' }) },
+      },
+    ]);
+  });
+
+  it('mints and claims nothing while its job is not there, and starts when it is', async () => {
+    const { bench, process, context, ready } = await setUp({ secrets: ['ALPHA'] }, { job: 'release' });
+    bench.engine.missing.add('release');
+    process.gate.calls.length = 0;
+    expect(await startAttempt(ready, context)).toMatchObject({ kind: 'waiting', reason: { code: 'ERR_JOB_MISSING' } });
+    expect(process.gate.calls.filter((call) => /^(access|journal)\.|^records\.save/.test(call))).toEqual([]);
+    expect([bench.access.wrappers.size, bench.records.files.size, bench.journal.state.entries.size]).toEqual([0, 0, 0]);
+    bench.engine.missing.clear();
+    const started = await startAttempt(ready, context);
+    expect('entry' in started && started).toMatchObject({ claimed: true, request: { job: 'release' } });
+    expect(bench.access.wrappers.size).toBe(1);
+  });
+
+  it('asks for the mounts of the action, with the job of its formula, whether they are to be had', async () => {
+    const { context, ready } = await setUp({ mounts: ['ssh'] }, { mounts: ['gpg', 'ssh'], job: 'release' });
+    const asked: Place[] = [];
+    const engine: Engine = Object.assign(Object.create(context.engine), {
+      ready: async (place: Place) => void asked.push(place),
+    });
+    await startAttempt(ready, { ...context, engine });
+    expect(asked).toEqual([{ job: 'release', mounts: ['ssh'] }]);
+  });
+
+  it('ships no formula of an earlier try: its note is dropped, and the next try has the new one (R22)', async () => {
+    const { bench, process, context, ready } = await setUp({ secrets: ['ALPHA'] }, { command: ['old'] });
+    process.gate.fail('journal.claim', () => new TransientError('ERR_GIT_UNAVAILABLE', 'away'));
+    expect(await startAttempt(ready, context)).toMatchObject({ reason: { code: 'ERR_GIT_UNAVAILABLE' } });
+    expect(bench.records.files.size).toBe(1);
+    bench.addFormula('tidy', { secrets: ['ALPHA'], command: ['new'] });
+    const next = await readyOn(process);
+    expect(await startAttempt(next.ready, next.context)).toMatchObject({
+      kind: 'waiting',
+      reason: { code: 'ERR_FORMULA_CHANGED' },
+    });
+    expect([bench.records.files.size, bench.access.loose, bench.journal.state.entries.size]).toEqual([0, 0, 0]);
+    const last = await readyOn(process);
+    const started = await startAttempt(last.ready, last.context);
+    expect('entry' in started && started.claimed).toBe(true);
+    const record = (await bench.records.all())[0];
+    const { formula } = decodePayload(Buffer.from(record?.request?.payload ?? '', 'base64'));
+    expect(Buffer.from(formula, 'base64').toString()).toBe(bench.repo.textAt('vault/formulas/tidy.toml'));
+    expect(record?.entry.formula_blob).toBe(last.ready.read.formula.blob);
   });
 
   it('finds a payload that is too large before anything is minted', async () => {

@@ -5,7 +5,10 @@ import { CODES } from '../../../src/errors.ts';
 import { outcomeOf } from '../../../src/story/outcome.ts';
 
 const at = '2026-03-31T12:00:00Z';
-const exited = (exitCode: number, more: { signal?: string; oom?: boolean } = {}): RunEnd => {
+const exited = (
+  exitCode: number,
+  more: { signal?: string; oom?: boolean } = {},
+): Extract<RunEnd, { kind: 'exited' }> => {
   return { kind: 'exited', exitCode, signal: null, oom: false, startedAt: at, finishedAt: at, ...more };
 };
 const stream = { bytes: 0, sha256: '', cut: false };
@@ -193,6 +196,28 @@ describe('outcomeOf', () => {
     const all = Object.keys(ENDS).length * Object.keys(TRAILERS).length * Object.keys(STOPS).length;
     expect(new Set(rows.map(([end, trailer, stop]) => `${end}|${trailer}|${stop}`)).size).toBe(all);
   });
+
+  it.each([
+    [exited(137), null, 'failed 137 ERR_COMMAND_SIGNALLED', 'the engine stopped it: alloc is being migrated'],
+    [exited(3), null, 'failed 3 ERR_COMMAND_SIGNALLED', 'the engine stopped it: alloc is being migrated'],
+    [exited(0), null, 'succeeded 0 -', undefined],
+    [exited(137, { oom: true }), null, 'failed 137 ERR_OOM', expect.stringContaining('memory')],
+    [exited(137), cancel, 'cancelled 130 ERR_CANCELLED', 'no longer needed'],
+    [exited(137), deadline, 'timed_out 124 ERR_DEADLINE', 'still there'],
+  ])('of a run that the engine stopped, %j, asked to by %j: %s (E1)', (exit, stop, expected, message) => {
+    const end = { ...exit, stopped: 'alloc is being migrated' };
+    const outcome = outcomeOf(end, said(exit.exitCode), stop);
+    expect([short(outcome), outcome.reason?.message]).toEqual([expected, message]);
+    expect(short(outcomeOf(end, null, stop))).toBe(expected);
+  });
+
+  it.each(['ERR_WRAPPER_USED', 'ERR_SECRET_MISSING'] as const)(
+    'believes the runner’s own %s over the drain that came after it',
+    (code) => {
+      const end: RunEnd = { ...exited(69), stopped: 'alloc is being migrated' };
+      expect(short(outcomeOf(end, said(69, { reason: code }), null))).toBe(`failed 69 ${code}`);
+    },
+  );
 
   it('never calls a failure by the exit code 0, and gives a reason with a hint unless it succeeded', () => {
     for (const [end, trailer, stop] of rows) {

@@ -67,6 +67,9 @@ export function failure(kind: FailureKind, doing: string, { mark, retryAfterMs }
 export const notAsAsked = (what: string): StalledError => new StalledError('ERR_ACCESS_DENIED', `the grant: ${what}`);
 
 const errorsBody = z.object({ errors: z.array(z.string()) });
+/** The store's own way to say it. A proxy's page says nothing of a secret, and neither does a namespace that is gone. */
+const nothingThere = z.object({ errors: z.array(z.string()).max(0) });
+const NO_MOUNT = ['no handler for route', 'unsupported path', 'namespace not found'];
 const deletedBody = z.object({ data: z.object({ metadata: z.looseObject({}) }) });
 
 /** 412: a replica that has not caught up yet. 408: a proxy gave up. 472, 473: standbys of HashiCorp Vault Enterprise. */
@@ -102,8 +105,8 @@ function kindOf403(errors: readonly string[]): AnswerKind {
 
 function kindOf404(body: unknown): AnswerKind {
   if (deletedBody.safeParse(body).success) return 'deleted';
-  const missing = says(body, 'no handler for route') || says(body, 'unsupported path');
-  return missing ? 'no-mount' : 'absent';
+  if (nothingThere.safeParse(body).success) return 'absent';
+  return NO_MOUNT.some((words) => says(body, words)) ? 'no-mount' : 'broken';
 }
 
 function errorsOf(body: unknown): readonly string[] {

@@ -13,13 +13,18 @@ export class Capabilities {
 
   /** Exactly this one thing. */
   isOnly(path: string, capability: string): boolean {
-    const found = this.#of.get(path) ?? [];
+    const found = this.#at(path);
     return found.length === 1 && found[0] === capability;
   }
 
   /** One of these, or everything. A path that the store did not answer for has none. */
   hasAny(path: string, capabilities: readonly string[]): boolean {
-    return (this.#of.get(path) ?? []).some((found) => found === 'root' || capabilities.includes(found));
+    return this.#at(path).some((found) => found === 'root' || capabilities.includes(found));
+  }
+
+  /** The store takes blanks away from the ends of a path before it answers. */
+  #at(path: string): readonly string[] {
+    return this.#of.get(path.trim()) ?? [];
   }
 }
 

@@ -6,7 +6,7 @@ import { failure } from './answers.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import type { Answer } from './client.ts';
 import { tokenSeconds } from './grants.ts';
-import { creationPath, rolePath } from './names.ts';
+import { boundCidrs, creationPath, rolePath } from './names.ts';
 import type { VaultOptions } from './options.ts';
 import { excessPaths, isExcess, neededRights } from './own-rights.ts';
 import { excessOf, lackOf, roleSchema } from './role.ts';
@@ -125,7 +125,8 @@ async function checkRights(
 ): Promise<Check> {
   const name = 'access.vault.rights';
   try {
-    const forbidden = excessPaths(options, await secrets.catalogue(signal).catch(() => []));
+    const listed = await secrets.catalogue(signal).catch((error: unknown) => failed(name, error, signal));
+    const forbidden = excessPaths(options, 'name' in listed ? [] : listed);
     const needed = neededRights(options);
     const paths = [...forbidden, ...needed.map(([path]) => path)];
     const found = await capabilitiesOf(session, accessor, paths, signal);
@@ -135,6 +136,7 @@ async function checkRights(
       return bad(name, what, 'Take these rights away; `deploy` writes the right policy.', 'ERR_ACCESS_EXCESS');
     }
     const less = needed.filter(([path, right]) => !found.hasAny(path, [right])).map(([path]) => path);
+    if (less.length === 0 && 'name' in listed) return listed;
     if (less.length === 0) return good(name, 'our token may do what it needs and reads no secret');
     return bad(name, `our token has no right to: ${some(less)}`, 'Run `deploy`; give our token service-dispatcher.');
   } catch (error) {
@@ -151,7 +153,7 @@ async function checkRole({ session, options, tools }: Checked, signal?: AbortSig
     const excess = excessOf(role);
     const fix = 'Run `deploy`: it sets the role right.';
     if (excess.length > 0) return bad(name, `the role gives too much: ${excess.join('; ')}`, fix, 'ERR_ACCESS_EXCESS');
-    const lack = lackOf(role, tokenSeconds(tools.wanted.wrapSeconds));
+    const lack = lackOf(role, tokenSeconds(tools.wanted.wrapSeconds), boundCidrs(options));
     if (lack.length > 0) return bad(name, `the role gives too little: ${lack.join('; ')}`, fix);
     return good(name, `${creationPath(options)} makes what a run may have, and no more`);
   } catch (error) {

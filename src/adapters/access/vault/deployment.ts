@@ -4,7 +4,7 @@ import { BASE_POLICY, secretPolicy } from '../../../domain/grant-policies.ts';
 import type { Catalogue, Change, Tools } from '../../factory.ts';
 import { expectOk } from './client.ts';
 import { tokenSeconds } from './grants.ts';
-import { policyPath, rolePath } from './names.ts';
+import { boundCidrs, policyPath, rolePath } from './names.ts';
 import type { VaultOptions } from './options.ts';
 import { openSession, type Session } from './session.ts';
 import { DISPATCHER_POLICY, readTemplates, renderPolicy, type Templates } from './templates.ts';
@@ -64,8 +64,7 @@ function wantedRole(templates: Templates, options: VaultOptions, { wanted }: Too
   return {
     ...templates.role,
     token_explicit_max_ttl: tokenSeconds(wanted.wrapSeconds),
-    // The form in which the server tells them: one address is no network.
-    token_bound_cidrs: options.bound_cidrs.map((cidr) => cidr.replace(/^([\d.]+)\/32$|^(.+:.*)\/128$/, '$1$2')),
+    token_bound_cidrs: boundCidrs(options),
   };
 }
 
@@ -108,8 +107,18 @@ function lineDifference(found: string, wanted: string): string[] {
   return both.length > 0 ? both : ['policy: the same lines → in another order'];
 }
 
-const linesOf = (text: string): string[] =>
-  text
+/** Each with the path that it is of, or a right that moves from one path to another would be no difference. */
+function linesOf(text: string): string[] {
+  let path = '';
+  return text
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '');
+    .filter((line) => line !== '')
+    .map((line) => {
+      const isPath = /^path\s/.test(line);
+      if (isPath) path = line;
+      const told = isPath || path === '' ? line : `${path} ${line}`;
+      if (line === '}') path = '';
+      return told;
+    });
+}

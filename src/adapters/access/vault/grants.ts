@@ -144,6 +144,7 @@ const tokenData = z.object({
   entity_id: z.string().optional(),
   creation_ttl: z.number(),
   ttl: z.number(),
+  bound_cidrs: z.array(z.string()).nullish(),
   meta: z.record(z.string(), z.string()).nullish(),
 });
 export type TokenData = z.infer<typeof tokenData>;
@@ -172,7 +173,8 @@ export async function revoke(
   const { accessor, token } = named;
   const found = await lookUp(session, accessor, signal);
   if (found === null) return;
-  if (found.path !== creationPath(options)) throw notAsAsked('its token is not of our role');
+  // With a path_suffix that the role got meanwhile it is still of our role, and the more to be revoked.
+  if (!`${found.path}/`.startsWith(`${creationPath(options)}/`)) throw notAsAsked('its token is not of our role');
   if (found.meta?.[TOKEN_META.attempt] !== token) throw notAsAsked('it is of another attempt');
   const doing = 'revoke the token of a run';
   const path = 'auth/token/revoke-accessor';

@@ -1,3 +1,4 @@
+import { isIPv6, SocketAddress } from 'node:net';
 import { secretPolicy } from '../../../domain/grant-policies.ts';
 import type { VaultOptions } from './options.ts';
 
@@ -10,7 +11,7 @@ export const isSecretName = (name: string): boolean => NAME.test(name);
 
 /** Folder of all secrets, below the mount. */
 const folderOf = ({ secret_path }: Places): string => secret_path.replace(/\/\{name\}$/, '');
-const pathOf = ({ secret_path }: Places, name: string): string => secret_path.replace('{name}', name);
+const pathOf = ({ secret_path }: Places, name: string): string => secret_path.replace('{name}', () => name);
 
 export const dataPath = (places: Places, name: string): string => `${places.kv_mount}/data/${pathOf(places, name)}`;
 export const metadataPath = (places: Places, name: string): string =>
@@ -22,6 +23,17 @@ export const metadataFolder = (places: Places): string => `${places.kv_mount}/me
 /** Where the role makes tokens: also what a wrapper and a token say of where they come from. */
 export const creationPath = ({ role }: Pick<Places, 'role'>): string => `auth/token/create/${role}`;
 export const rolePath = ({ role }: Pick<Places, 'role'>): string => `auth/token/roles/${role}`;
+
+/** In the form in which the server tells them. */
+export const boundCidrs = ({ bound_cidrs }: Pick<VaultOptions, 'bound_cidrs'>): readonly string[] =>
+  bound_cidrs.map(asTold);
+
+/** One address is no network there, and IPv6 is lower-case and short. */
+function asTold(cidr: string): string {
+  const [address = '', bits] = cidr.split('/');
+  const told = isIPv6(address) ? new SocketAddress({ address, family: 'ipv6' }).address : address;
+  return bits === undefined || bits === (isIPv6(address) ? '128' : '32') ? told : `${told}/${bits}`;
+}
 
 /** The server's own form of a name: policies are lower-case there. */
 export const policyPath = (policy: string): string => `sys/policies/acl/${policy.toLowerCase()}`;

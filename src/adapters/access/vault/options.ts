@@ -56,7 +56,11 @@ export const vaultOptions = z.strictObject({
     .optional()
     .describe('how long a wrapper lives; default and least: placement_minutes × 60 + 120'),
   bound_cidrs: z
-    .array(z.string().regex(/^[0-9a-fA-F.:]+(?:\/\d{1,3})?$/, 'must be an address or a network'))
+    .array(
+      z
+        .string()
+        .regex(/^(?!::ffff:)[0-9a-fA-F.:]+(?:\/\d{1,3})?$/i, 'must be an address or a network, IPv4 in its own form'),
+    )
     .default([])
     .describe('addresses of the clients that runs are on, where they are known; `deploy` binds the role to them'),
 });

@@ -1,8 +1,8 @@
 import { BASE_POLICY } from '../../../domain/grant-policies.ts';
 import type { Capabilities } from './capabilities.ts';
-import { creationPath, dataPath, metadataFolder, policyPath, rolePath, secretPolicyPath } from './names.ts';
+import { creationPath, dataPath, metadataFolder, metadataPath, policyPath, secretPolicyPath } from './names.ts';
 import type { VaultOptions } from './options.ts';
-import { CANARY } from './verify.ts';
+import { CANARY, makersOfRights } from './verify.ts';
 
 /** What service-dispatcher.hcl gives, and the daemon can't do without. */
 export function neededRights(options: VaultOptions): readonly (readonly [path: string, right: string])[] {
@@ -21,15 +21,13 @@ export function excessPaths(options: VaultOptions, catalogue: readonly string[])
   return [
     ...[...catalogue, CANARY].map((name) => dataPath(options, name)),
     `${mount}/data/${CANARY}`,
-    'auth/token/create',
-    'auth/token/create-orphan',
+    ...makersOfRights(options),
+    metadataPath(options, CANARY),
+    ...['delete', 'undelete', 'destroy'].map((verb) => dataPath(options, CANARY).replace('/data/', `/${verb}/`)),
     `${creationPath(options)}-other`,
-    rolePath(options),
     policyPath(BASE_POLICY),
     secretPolicyPath(CANARY),
     'sys/policies/acl/service-dispatcher',
-    `sys/mounts/${CANARY}`,
-    `sys/auth/${CANARY}`,
   ];
 }
 

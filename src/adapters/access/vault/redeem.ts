@@ -4,7 +4,7 @@ import { SecretText } from '../../../domain/secret-text.ts';
 import type { Consumption } from '../../../ports/access.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import { failure, says } from './answers.ts';
-import type { VaultClient } from './client.ts';
+import { expectOk, type VaultClient } from './client.ts';
 
 const unwrapped = z.object({ auth: z.object({ client_token: z.string().min(1) }) });
 
@@ -24,11 +24,12 @@ export async function redeem(
   const wrapper = new SecretText(fragment.wrapping_token);
   const answer = await client.send({ doing, method: 'POST', path, body: {}, signal }, wrapper);
   if (answer.kind === 'ok') {
-    await revokeItself(client, answer.body);
+    // A 200 of anybody else (a proxy, another server) has consumed nothing, and is no proof.
+    await revokeItself(client, expectOk(answer, doing, unwrapped).auth.client_token);
     return 'consumed';
   }
   if (answer.kind === 'refused' && says(answer.body, 'wrapping token is not valid')) {
-    return Date.parse(fragment.wrap_expires_at) <= clock.now().getTime() ? 'expired' : 'used';
+    return Date.parse(fragment.wrap_expires_at) <= (answer.serverTime ?? clock.now()).getTime() ? 'expired' : 'used';
   }
   throw failure(answer.kind, doing, { mark: answer.status, retryAfterMs: answer.retryAfterMs });
 }
@@ -37,10 +38,8 @@ export async function redeem(
  * As well as can be: it was never used and goes no further; its accessor is revoked at the end of the attempt besides.
  * The signal of the caller does not count any more.
  */
-async function revokeItself(client: VaultClient, body: unknown): Promise<void> {
-  const found = unwrapped.safeParse(body).data;
-  if (found === undefined) return;
-  const token = new SecretText(found.auth.client_token);
+async function revokeItself(client: VaultClient, runToken: string): Promise<void> {
+  const token = new SecretText(runToken);
   const request = { doing: 'revoke the token of a run', method: 'POST', path: 'auth/token/revoke-self' } as const;
   await client.send({ ...request, body: {} }, token).catch(() => undefined);
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { BASE_POLICY, secretPolicy } from '../../../domain/grant-policies.ts';
 
@@ -19,6 +20,9 @@ export const roleSchema = z.object({
   token_num_uses: z.number().default(0),
   token_type: z.string().default('default-service'),
   path_suffix: z.string().default(''),
+  token_bound_cidrs: texts,
+  disallowed_policies: texts,
+  disallowed_policies_glob: texts,
 });
 export type Role = z.infer<typeof roleSchema>;
 
@@ -28,13 +32,15 @@ export function excessOf(role: Role): readonly string[] {
 }
 
 /** What keeps a role from giving what a run needs, in words; empty: nothing. `seconds`: how long its token has to live. */
-export function lackOf(role: Role, seconds: number): readonly string[] {
+export function lackOf(role: Role, seconds: number, cidrs: readonly string[]): readonly string[] {
   const { allowed_policies: named, allowed_policies_glob: globs, token_explicit_max_ttl: most } = role;
   const allowed = [...named, ...globs];
   const lacks: [string, boolean][] = [
     [`it does not allow ${SECRETS}`, !globs.includes(SECRETS)],
     [`it does not allow ${BASE_POLICY}`, !allowed.includes(BASE_POLICY)],
     [`its tokens end after ${most} s, before the ${seconds} s that a run may need`, most > 0 && most < seconds],
+    ['it forbids policies', role.disallowed_policies.length + role.disallowed_policies_glob.length > 0],
+    ['its tokens are bound to other addresses than bound_cidrs', !isDeepStrictEqual(role.token_bound_cidrs, cidrs)],
     ['its tokens can be used a few times only', role.token_num_uses !== 0],
   ];
   return lacks.filter(([, holds]) => holds).map(([words]) => words);

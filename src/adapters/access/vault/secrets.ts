@@ -47,7 +47,7 @@ export class Secrets {
     if (this.#catalogue !== null && now - this.#catalogue.at < CATALOGUE_MS) return this.#catalogue.names;
     const doing = 'list the secrets';
     const answer = await this.#session.send({ doing, method: 'LIST', path: metadataFolder(this.#options), signal });
-    const names = answer.kind === 'absent' ? [] : expectOk(answer, doing, listed).data.keys.filter(isSecretName);
+    const names = answer.kind === 'absent' ? [] : expectOk(answer, doing, listed).data.keys;
     this.#catalogue = { names, at: now };
     return names;
   }

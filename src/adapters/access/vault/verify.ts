@@ -3,7 +3,16 @@ import type { Grant, GrantRequest } from '../../../ports/access.ts';
 import { notAsAsked } from './answers.ts';
 import { type Capabilities, capabilitiesOf } from './capabilities.ts';
 import { fragmentOf, lookUp, policiesOf, type TokenData, tokenMeta, tokenSeconds } from './grants.ts';
-import { creationPath, dataPath, metadataFolder, metadataPath } from './names.ts';
+import {
+  boundCidrs,
+  creationPath,
+  dataPath,
+  metadataFolder,
+  metadataPath,
+  policyPath,
+  rolePath,
+  subkeysPath,
+} from './names.ts';
 import type { VaultOptions } from './options.ts';
 import type { Session } from './session.ts';
 
@@ -53,6 +62,10 @@ const TOKEN_RULES: readonly TokenRule[] = [
   ],
   ['it lives longer than asked for', ({ creation_ttl }, { wrapSeconds }) => creation_ttl <= tokenSeconds(wrapSeconds)],
   ['it lives shorter than its wrapper', ({ creation_ttl }, { wrapSeconds }) => creation_ttl >= wrapSeconds],
+  [
+    'it is not bound to the addresses of bound_cidrs',
+    ({ bound_cidrs }, _, options) => isDeepStrictEqual(bound_cidrs ?? [], boundCidrs(options)),
+  ],
   ['it never ends', ({ ttl }) => ttl > 0],
 ];
 
@@ -62,9 +75,30 @@ function sameSet(found: readonly string[], asked: readonly string[]): boolean {
   return isDeepStrictEqual(lower(found), lower(asked));
 }
 
+/** What makes tokens and rights, by any name. */
+export const makersOfRights = (options: VaultOptions): readonly string[] => [
+  'auth/token/create',
+  'auth/token/create-orphan',
+  `auth/token/create/${CANARY}`,
+  rolePath(options),
+  policyPath(CANARY),
+  `sys/policy/${CANARY}`,
+  `auth/${options.login.mount}/role/${options.login.role}`,
+  'identity/entity',
+  `sys/mounts/${CANARY}`,
+  `sys/auth/${CANARY}`,
+];
+
 function closedPaths(options: VaultOptions, asked: readonly string[]): readonly string[] {
   const canary = [dataPath(options, CANARY), metadataPath(options, CANARY), `${metadataFolder(options)}/`];
-  return [...canary, creationPath(options), ...asked.map((name) => metadataPath(options, name))];
+  return [
+    ...canary,
+    `${options.kv_mount}/data/${CANARY}`,
+    subkeysPath(options, CANARY),
+    creationPath(options),
+    ...makersOfRights(options),
+    ...asked.map((name) => metadataPath(options, name)),
+  ];
 }
 
 function pathsToAsk(options: VaultOptions, asked: readonly string[], others: readonly string[]): readonly string[] {

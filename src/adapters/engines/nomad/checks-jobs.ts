@@ -1,11 +1,11 @@
 import type { Check } from '../../../domain/check.ts';
 import { jobVariant, mountSubsets } from '../../../domain/job-variant.ts';
 import { StalledError } from '../../../errors.ts';
-import type { EngineTools } from '../../factory.ts';
+import type { Place } from '../../../ports/engine.ts';
 import { Refusal } from './answers.ts';
 import { failed, good } from './checks-lines.ts';
 import { jobPath, type NomadClient } from './client.ts';
-import { type DriftOf, type Parent, requireJob } from './dispatch-gate.ts';
+import { type DriftOf, requireJob } from './dispatch-gate.ts';
 import { dispatchAnswer, jobStubs } from './types.ts';
 
 const BASE = 'vault-runner';
@@ -15,7 +15,8 @@ const MOST_MOUNTS = 10;
 interface Tools {
   readonly client: NomadClient;
   readonly driftOf: DriftOf;
-  readonly wanted: EngineTools['wanted'];
+  /** Names of the mounts that runs can have with this configuration. */
+  readonly mounts: readonly string[];
 }
 
 /** The rights that a run needs, and the jobs as they are registered. */
@@ -25,8 +26,8 @@ export async function checkJobs(tools: Tools, signal?: AbortSignal): Promise<rea
     const filter = `ParentID == "" and ID matches "^${BASE}"`;
     const list = await tools.client.get('/v1/jobs', jobStubs, { query: { filter }, signal });
     const registered = new Set((list?.value ?? []).map(({ ID }) => ID));
-    const variants = mountSubsets(Object.keys(tools.wanted.mounts).slice(0, MOST_MOUNTS))
-      .map((mounts): Parent => ({ job: BASE, mounts }))
+    const variants = mountSubsets(tools.mounts.slice(0, MOST_MOUNTS))
+      .map((mounts): Place => ({ job: BASE, mounts }))
       .filter(({ job, mounts }) => mounts.length === 0 || registered.has(jobVariant(job, mounts)));
     const checks = await Promise.all(variants.map((parent) => checkJob(parent, tools, signal)));
     const [base] = checks;
@@ -37,7 +38,7 @@ export async function checkJobs(tools: Tools, signal?: AbortSignal): Promise<rea
   }
 }
 
-async function checkJob(parent: Parent, tools: Tools, signal: AbortSignal | undefined): Promise<Check> {
+async function checkJob(parent: Place, tools: Tools, signal: AbortSignal | undefined): Promise<Check> {
   const variant = jobVariant(parent.job, parent.mounts);
   const name = `engine.nomad.job.${variant}`;
   try {

@@ -13,7 +13,7 @@ import { driftFrom } from './dispatch-gate.ts';
 import type { NomadOptions } from './options.ts';
 import { jobStubs } from './types.ts';
 
-type CheckTools = Pick<EngineTools, 'runner' | 'runnerEnvironment' | 'wanted' | 'stateDir' | 'clock'>;
+type CheckTools = Pick<EngineTools, 'runner' | 'wanted' | 'stateDir' | 'clock'>;
 
 const SKEW_MS = 30_000;
 
@@ -31,13 +31,20 @@ export async function checkNomad(
   const reach = await checkReach(client, tools, signal);
   if (reach.some(({ name, ok }) => name === REACH && !ok)) return [...reach, ...transport];
   const agent = await readAgent(client, signal);
-  const [token, acl, jobs] = await Promise.all([
+  const [token, jobs] = await Promise.all([
     checkToken(client, signal),
-    checkAcl(client, signal),
-    checkJobs({ client, wanted: tools.wanted, driftOf: driftFrom(options, tools) }, signal),
+    checkJobs({ client, mounts: usableMounts(options, tools), driftOf: driftFrom(options, tools) }, signal),
   ]);
+  // Last: a server that starts says 403 to everybody, and with the answers above that moment is over.
+  const acl = await checkAcl(client, signal);
   signal?.throwIfAborted();
   return [...reach, ...transport, token, acl, checkVersion(agent), ...jobs, ...(await checkRetention(agent, tools))];
+}
+
+/** A variant that is left over from another driver or volume is no job of ours any more. */
+function usableMounts({ driver }: NomadOptions, { wanted }: CheckTools): readonly string[] {
+  if (driver === 'raw_exec') return [];
+  return Object.entries(wanted.mounts).flatMap(([name, { hostVolume }]) => (hostVolume === null ? [] : [name]));
 }
 
 const REACH = 'engine.nomad.reach';
@@ -81,7 +88,8 @@ const self = z.object({ AccessorID: z.string(), Type: z.string() });
 
 async function checkToken(client: NomadClient, signal: AbortSignal | undefined): Promise<Check> {
   const name = 'engine.nomad.token';
-  const fix = 'Set token_file of [engine.nomad] to the token that `deploy` made.';
+  const fix =
+    'Make a token with the policy edge-dispatcher for token_file of [engine.nomad], and take NOMAD_TOKEN out of the environment.';
   try {
     const answer = await client.get('/v1/acl/token/self', self, { signal });
     if (answer === null) return good(name, 'the token is a workload identity');

@@ -1,20 +1,15 @@
 import { jobVariant } from '../../../domain/job-variant.ts';
 import { StalledError } from '../../../errors.ts';
 import type { Clock } from '../../../ports/clock.ts';
+import type { Place } from '../../../ports/engine.ts';
 import { jobPath, type NomadClient } from './client.ts';
 import { drift } from './drift.ts';
 import { type JobTools, jobSpec } from './jobspec.ts';
 import type { NomadOptions } from './options.ts';
 import { type Job, job as jobSchema } from './types.ts';
 
-/** A parent job and the mounts of its variant. */
-export interface Parent {
-  readonly job: string;
-  readonly mounts: readonly string[];
-}
-
 /** Where the registered job differs from the one that we would register, as lines for a person; empty: nowhere. */
-export type DriftOf = (registered: Job, parent: Parent) => readonly string[];
+export type DriftOf = (registered: Job, parent: Place) => readonly string[];
 
 /** Against what `deploy` would register now. Throws StalledError (ERR_ENGINE_DENIED) where that can't be made. */
 export function driftFrom(options: NomadOptions, tools: JobTools): DriftOf {
@@ -23,7 +18,7 @@ export function driftFrom(options: NomadOptions, tools: JobTools): DriftOf {
 
 /** Throws StalledError (ERR_JOB_MISSING, ERR_JOB_DRIFT) unless the parent is registered, not stopped and as it should be. */
 export async function requireJob(
-  parent: Parent,
+  parent: Place,
   { client, driftOf }: { readonly client: NomadClient; readonly driftOf: DriftOf },
   signal?: AbortSignal,
 ): Promise<void> {
@@ -55,7 +50,7 @@ export class JobGate {
   }
 
   /** Throws what `requireJob` throws; nothing bad is remembered. */
-  async pass(parent: Parent): Promise<void> {
+  async pass(parent: Place): Promise<void> {
     const variant = jobVariant(parent.job, parent.mounts);
     const now = this.#tools.clock.monotonic();
     const known = this.#looks.get(variant);
@@ -71,7 +66,7 @@ export class JobGate {
   }
 
   /** The next pass looks anew. */
-  forget({ job, mounts }: Parent): void {
+  forget({ job, mounts }: Place): void {
     this.#looks.delete(jobVariant(job, mounts));
   }
 }

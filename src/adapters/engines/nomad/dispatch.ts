@@ -2,10 +2,10 @@ import { sha256 } from '../../../domain/ids.ts';
 import { jobVariant } from '../../../domain/job-variant.ts';
 import type { Run } from '../../../domain/run.ts';
 import { TransientError } from '../../../errors.ts';
-import type { DispatchRequest } from '../../../ports/engine.ts';
+import type { DispatchRequest, Place } from '../../../ports/engine.ts';
 import { Refusal } from './answers.ts';
 import { jobPath, type NomadClient } from './client.ts';
-import type { JobGate, Parent } from './dispatch-gate.ts';
+import type { JobGate } from './dispatch-gate.ts';
 import { ownRun } from './find-own.ts';
 import { dispatchAnswer, job } from './types.ts';
 
@@ -44,7 +44,7 @@ export class Dispatcher {
   }
 
   async #dispatch(request: DispatchRequest, signal: AbortSignal | undefined): Promise<Run> {
-    const parent: Parent = { job: request.job, mounts: request.meta.mounts.split(',').filter((name) => name !== '') };
+    const parent: Place = { job: request.job, mounts: request.meta.mounts.split(',').filter((name) => name !== '') };
     signal?.throwIfAborted();
     await this.#gate.pass(parent);
     try {

@@ -4,10 +4,11 @@ import { TransientError, toError } from '../../../errors.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Log } from '../../../ports/log.ts';
 import { Lanes } from './client-lanes.ts';
-import { type OpenStream, readEvents } from './events.ts';
+import type { OpenStream } from './events.ts';
+import { HubStream } from './hub-stream.ts';
 import { type News, View } from './hub-view.ts';
 import type { Timing } from './timing.ts';
-import type { Allocation, Evaluation, EventLine, Job, StreamEvent } from './types.ts';
+import type { Allocation, Evaluation, Job, StreamEvent } from './types.ts';
 
 /** What the hub asks of the server. Errors: TransientError, StalledError. */
 export interface HubReads {
@@ -76,13 +77,22 @@ export class Hub {
   readonly #children = new Map<string, Child>();
   readonly #tools: HubTools;
   readonly #lanes = new Lanes(AT_ONCE);
+  readonly #stream: HubStream;
   #session: Session | null = null;
   #rest = new AbortController();
-  #index = 0;
-  #isStreaming = false;
 
   constructor(tools: HubTools) {
     this.#tools = tools;
+    const { clock, log, timing, reads } = tools;
+    this.#stream = new HubStream({
+      openEvents: reads.openEvents,
+      clock,
+      log,
+      timing,
+      pauseMs: (failures) => this.#pause(failures),
+      lookAtAll: (ms) => this.#wishAll(ms),
+      hear: (child, events) => this.#hear(child, events),
+    });
   }
 
   /** Each child may have one listener at a time. The first look comes at once. */
@@ -115,7 +125,7 @@ export class Hub {
     const over = new AbortController();
     // All requests of a session share it: ten listeners are no leak.
     setMaxListeners(0, over.signal);
-    return { over, work: Promise.all([this.#keepLooking(over.signal), this.#keepStreaming(over.signal)]) };
+    return { over, work: Promise.all([this.#keepLooking(over.signal), this.#stream.keep(over.signal)]) };
   }
 
   #close(): void {
@@ -136,41 +146,9 @@ export class Hub {
     for (const child of this.#children.values()) this.#wish(child, ms);
   }
 
-  // The stream
-
-  async #keepStreaming(signal: AbortSignal): Promise<void> {
-    const { reads, clock, timing, log } = this.#tools;
-    let failures = 0;
-    while (!signal.aborted) {
-      try {
-        for await (const line of readEvents(this.#index, { open: reads.openEvents, clock, timing }, signal)) {
-          failures = 0;
-          this.#hearLine(line);
-        }
-      } catch (error) {
-        if (failures === 1) log.warn('no event stream; runs are followed by lists', { err: toError(error) });
-        failures += 1;
-      }
-      this.#isStreaming = false;
-      this.#wishAll(timing.blindMs);
-      await clock.sleep(this.#pause(failures), signal);
-    }
-  }
-
-  #hearLine(line: EventLine | null): void {
-    if (!this.#isStreaming || line === null) this.#wishAll(0);
-    this.#isStreaming = true;
-    if (line === null) return;
-    this.#index = line.Index === 0 ? this.#index : line.Index;
-    const heard = new Map<Child, StreamEvent[]>();
-    for (const event of line.Events) {
-      const child = this.#children.get(childOf(event));
-      if (child !== undefined) heard.set(child, [...(heard.get(child) ?? []), event]);
-    }
-    for (const [child, events] of heard) this.#hearEvents(child, events);
-  }
-
-  #hearEvents(child: Child, events: readonly StreamEvent[]): void {
+  #hear(id: string, events: readonly StreamEvent[]): void {
+    const child = this.#children.get(id);
+    if (child === undefined) return;
     const payloads = events.flatMap(({ Payload }) => Payload ?? []);
     const allocations = payloads.flatMap(({ Allocation }) => Allocation ?? []);
     const evaluations = payloads.flatMap(({ Evaluation }) => Evaluation ?? []);
@@ -192,7 +170,7 @@ export class Hub {
       const due = idle.filter(({ dueAt }) => dueAt <= now);
       if (due.length === 0) await this.#restUntil(Math.min(...idle.map(({ dueAt }) => dueAt)));
       else {
-        const period = this.#isStreaming ? timing.reconcileMs : timing.blindMs;
+        const period = this.#stream.isLive ? timing.reconcileMs : timing.blindMs;
         for (const child of due) Object.assign(child, { dueAt: now + period, isLookedAt: true });
         const look: Promise<unknown> = this.#look(due, signal).finally(() => looks.delete(look));
         looks.add(look);
@@ -250,7 +228,7 @@ export class Hub {
     this.#rest.abort();
   }
 
-  /** Of a child without allocations its job and evaluations say why. */
+  /** Of a child without allocations its job and evaluations say why; what these placed is in a list asked for later. */
   async #finishLook(
     child: Child,
     { allocations, moment }: { readonly allocations: readonly Allocation[]; readonly moment: number },
@@ -262,7 +240,8 @@ export class Hub {
       else {
         const job = await this.#lanes.run(() => reads.job(child.id, signal));
         const evaluations = await this.#lanes.run(() => reads.evaluationsOf(child.id, signal));
-        child.view.see(moment, { allocations, evaluations, job });
+        const after = await this.#lanes.run(() => reads.allocationsOf(child.id, signal));
+        child.view.see(moment, after.length > 0 ? { allocations: after } : { allocations: after, evaluations, job });
       }
     } catch (error) {
       if (!signal.aborted) this.#lookFailed(child, toError(error));
@@ -287,11 +266,6 @@ export class Hub {
 }
 
 const DEREGISTERED: ReadonlySet<string> = new Set(['JobDeregistered', 'JobBatchDeregistered']);
-
-function childOf({ Topic, Key, Payload }: StreamEvent): string {
-  if (Topic === 'Job') return Key;
-  return Payload?.Allocation?.JobID ?? Payload?.Evaluation?.JobID ?? '';
-}
 
 /** Matches the allocations of these children, and hardly any other: what is special in an expression matches anything. */
 function patternOf(ids: readonly string[]): string {

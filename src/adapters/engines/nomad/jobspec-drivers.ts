@@ -10,13 +10,13 @@ const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'KILL', 'SETGID', 'SETUID'];
 const TMP_BYTES = 256 * 1024 ** 2;
 const MAX_PROCESSES = 2048;
 
-type DriverTools = Pick<EngineTools, 'runner' | 'runnerEnvironment'>;
+type DriverTools = Pick<EngineTools, 'runner'>;
 
 /** `User`, `Env` and the driver's own `Config` of the runner task. `payload`: file beneath the task's directory. */
 export function taskConfig(payload: string, options: NomadOptions, tools: DriverTools) {
   const args = ['--payload', `\${NOMAD_TASK_DIR}/${payload}`, ...(options.artifacts ? ARTIFACTS : [])];
-  const ca = options.runner_ca_file === '' ? {} : { VAULT_CACERT: options.runner_ca_file };
-  const Env = { ...tools.runnerEnvironment, ...ca };
+  // The dispatcher's own ca_file is a path of another machine.
+  const Env = options.runner_ca_file === '' ? {} : { VAULT_CACERT: options.runner_ca_file };
   if (options.driver === 'docker') return docker(args, Env, options);
   const [command = '', ...first] = options.runner.length > 0 ? options.runner : tools.runner;
   return { User: '', Env, Config: { command, args: [...first, ...args] } };

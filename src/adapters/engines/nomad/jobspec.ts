@@ -20,7 +20,7 @@ const MIB = 1024 ** 2;
 const WORK_MB = 300;
 
 export type JobSpec = ReturnType<typeof jobSpec>;
-export type JobTools = Pick<EngineTools, 'runner' | 'runnerEnvironment' | 'wanted'>;
+export type JobTools = Pick<EngineTools, 'runner' | 'wanted'>;
 
 /**
  * The parameterized batch job of one variant, as `POST /v1/jobs` takes it. Pure. `job` is the name of the variant and

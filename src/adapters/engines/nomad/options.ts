@@ -34,7 +34,7 @@ export const nomadOptions = z.strictObject({
     .describe('exec, raw_exec: argv of the runner on the clients; empty: this installation'),
   run_as: z
     .string()
-    .regex(/^\d{1,10}:\d{1,10}$/, 'must be of the form uid:gid')
+    .regex(/^[1-9]\d{0,8}:[1-9]\d{0,8}$/, 'must be of the form uid:gid, neither of them 0')
     .default('65534:65534')
     .describe('docker: the user of the command, other than the runner'),
   runner_ca_file: file('on the clients: CA of the secret store, for the runner'),

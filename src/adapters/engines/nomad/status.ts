@@ -62,7 +62,7 @@ const TERMINAL: ReadonlySet<string> = new Set(['complete', 'failed', 'lost']);
 function endOf(first: Allocation, task: TaskState | undefined): RunEnd | null {
   if (!TERMINAL.has(first.ClientStatus)) return null;
   const terminated = lastTerminated(task);
-  if (task !== undefined && terminated !== null) return exited(task, terminated);
+  if (task !== undefined && terminated !== null) return { ...exited(task, terminated), ...stoppedBy(first) };
   if (first.ClientStatus === 'lost') {
     return {
       kind: 'lost',
@@ -98,6 +98,11 @@ function exited(task: TaskState, { Details, Time }: TaskEvent): RunEnd {
     startedAt: instant(task.StartedAt),
     finishedAt: instant(task.FinishedAt) ?? new Date(Time / 1e6).toISOString(),
   };
+}
+
+/** The engine's own reason for a stop that the run did not survive: a drain, a preemption, our own stop. */
+function stoppedBy({ DesiredStatus, DesiredDescription }: Allocation): { readonly stopped?: string } {
+  return DesiredStatus === 'run' ? {} : { stopped: oneLine(DesiredDescription || DesiredStatus) };
 }
 
 function wholeNumber(text: string | undefined): number | null {

@@ -22,6 +22,8 @@ export interface Timing {
   readonly settleLimitMs: number;
   /** Between two drains of the output of a run that goes on. */
   readonly drainMs: number;
+  /** How long a stopped run of a disconnected node is waited for: `LostAfter` of the job. */
+  readonly lostAfterMs: number;
 }
 
 export const TIMING: Timing = {
@@ -36,4 +38,5 @@ export const TIMING: Timing = {
   settleMs: 1_000,
   settleLimitMs: 60_000,
   drainMs: 30_000,
+  lostAfterMs: 15 * 60_000,
 };

@@ -7,6 +7,7 @@ import type { Hub, Listener, Membership } from './hub.ts';
 import type { News } from './hub-view.ts';
 import { type Reading, readStatus, statusOf } from './status.ts';
 import type { Timing } from './timing.ts';
+import type { DrainFrom } from './watch-output.ts';
 
 export interface FollowerTools {
   readonly hub: Hub;
@@ -21,7 +22,7 @@ export interface FollowerTools {
    * Keeps what the run has said so far; `isLast`: all of it, now or never. Errors are the drain's own matter: it ends
    * when it has done what it can, or the signal is aborted.
    */
-  drain(run: Run, from: { readonly allocation: string; readonly isLast: boolean }, signal: AbortSignal): Promise<void>;
+  drain(run: Run, from: DrainFrom, signal: AbortSignal): Promise<void>;
 }
 
 type Ended = Extract<Reading, { kind: 'ended' }>;
@@ -46,6 +47,7 @@ export class Follower implements Listener {
   #unplacedSince: number | null = null;
   #stoppedAt: number | null = null;
   #goneSince: number | null = null;
+  #awaySince: number | null = null;
   /** Why it was not placed in time, once we have stopped it for that. */
   #notPlaced: string | null = null;
 
@@ -104,6 +106,11 @@ export class Follower implements Listener {
   #decide(reading: Reading, news: News): void {
     this.#hasLooked = true;
     if (this.#isGone(news)) return;
+    const away = this.#awayFor(news);
+    if (away !== null) {
+      this.#do(() => this.#finish(away));
+      return;
+    }
     switch (reading.kind) {
       case 'queued':
         this.#tell(statusOf(reading));
@@ -134,6 +141,25 @@ export class Follower implements Listener {
     if (left > 0) this.#membership.wish(left);
     else this.#tell(ended({ kind: 'unknown', message: 'the engine keeps nothing of it any more' }));
     return true;
+  }
+
+  /** Nomad calls a node's runs lost when it was away for long, but not those that were stopped meanwhile: so we do. */
+  #awayFor({ allocations }: News): Ended | null {
+    const { clock, timing } = this.#tools;
+    const live = allocations.filter(({ ClientStatus }) => !isOver(ClientStatus));
+    const isAway =
+      live.length > 0 && live.every((each) => each.ClientStatus === 'unknown' && each.DesiredStatus !== 'run');
+    if (!isAway) this.#awaySince = null;
+    if (!isAway) return null;
+    this.#awaySince ??= clock.monotonic();
+    const left = this.#awaySince + timing.lostAfterMs - clock.monotonic();
+    if (left > 0) {
+      this.#membership.wish(left);
+      return null;
+    }
+    const [first] = allocations.toSorted((one, two) => one.CreateIndex - two.CreateIndex);
+    const end: RunEnd = { kind: 'lost', message: 'its node is disconnected, and it was stopped meanwhile' };
+    return { kind: 'ended', end, allocation: first?.ID ?? null, node: first?.NodeName ?? null, replaced: false };
   }
 
   #seeToPlacement(message: string | null, { allocations, job }: News): void {
@@ -172,7 +198,7 @@ export class Follower implements Listener {
     const { end, allocation } = reading;
     if (allocation !== null) {
       await this.#drain;
-      await this.#tools.drain(this.#run, { allocation, isLast: true }, this.#over.signal);
+      await this.#tools.drain(this.#run, { allocation, isLast: true, isLost: end.kind === 'lost' }, this.#over.signal);
     }
     if (this.#over.signal.aborted) return;
     const isOurs = end.kind === 'not-started' && allocation === null && this.#notPlaced !== null;

@@ -57,6 +57,8 @@ describe('kinds of answers', () => {
       '403 bad-token',
       '403 no-right',
       '404 absent',
+      // A path of version 1 of the engine, which is a hint and not a word on the secret.
+      '404 broken',
       '404 deleted',
       '404 no-mount',
       // The body of health, which names no errors.
@@ -80,6 +82,12 @@ describe('kinds of answers', () => {
     [403, '<html>', 'no-right'],
     [405, { errors: ['1 error occurred:\n\t* unsupported operation\n\n'] }, 'refused'],
     [404, { errors: ['1 error occurred:\n\t* unsupported path\n\n'] }, 'no-mount'],
+    [404, { errors: ['namespace not found'] }, 'no-mount'],
+    [404, { errors: [] }, 'absent'],
+    [404, { errors: ['no such page'] }, 'broken'],
+    [404, {}, 'broken'],
+    [404, null, 'broken'],
+    [404, 'default backend - 404', 'broken'],
   ])('tells what %i with %j means', (status, body, kind) => {
     expect(kindOf(status, body)).toBe(kind);
   });

@@ -100,6 +100,32 @@ describe('deploy into a secret store', () => {
     expect(new Set((await changes()).map(({ kind }) => kind))).toEqual(new Set(['same']));
   });
 
+  it('names the path of a right that moved from one path to another', async () => {
+    await apply(await changes());
+    const right = (path: string, capability: string): string =>
+      `path "${path}" {\n  capabilities = ["${capability}"]\n}`;
+    const swapped = [
+      [right('auth/token/roles/edge-run', 'read'), right('auth/token/roles/edge-run', 'update')],
+      [right('auth/token/lookup-accessor', 'update'), right('auth/token/lookup-accessor', 'read')],
+    ] as const;
+    const { policy } = await read('sys/policies/acl/service-dispatcher');
+    for (const [before] of swapped) expect(policy).toContain(before);
+    const other = swapped.reduce((text, [before, after]) => text.replace(before, after), String(policy));
+    bench.server.putPolicy('service-dispatcher', other);
+    const changed = (await changes()).filter(({ kind }) => kind !== 'same');
+    expect(changed.map(({ what, difference }) => [what, difference])).toEqual([
+      [
+        'policy service-dispatcher',
+        [
+          'policy: path "auth/token/roles/edge-run" { capabilities = ["update"] → (nothing)',
+          'policy: path "auth/token/lookup-accessor" { capabilities = ["read"] → (nothing)',
+          'policy: (nothing) → path "auth/token/roles/edge-run" { capabilities = ["read"]',
+          'policy: (nothing) → path "auth/token/lookup-accessor" { capabilities = ["update"]',
+        ],
+      ],
+    ]);
+  });
+
   it("needs an operator's token", async () => {
     const tools = withToken(bench.tools, bench.daemonToken);
     const asked = deployment(bench.options, tools, { variants: [], secrets: SECRETS });

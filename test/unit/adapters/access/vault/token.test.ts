@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { vaultOptions } from '../../../../../src/adapters/access/vault/options.ts';
 import { StalledError, TransientError } from '../../../../../src/errors.ts';
 import type { Access } from '../../../../../src/ports/access.ts';
@@ -23,7 +23,10 @@ describe('the own token of the dispatcher', () => {
     bench.server.putSecret('ALPHA', 'the value of alpha');
   });
 
-  afterEach(() => bench.close());
+  afterEach(async () => {
+    vi.useRealTimers();
+    await bench.close();
+  });
 
   it('is looked up once, and renewed when half of its life is over', async () => {
     await use(bench.access);
@@ -151,11 +154,11 @@ describe('the own token of the dispatcher', () => {
     });
 
     it('is kept alive by a timer while nobody uses it', async () => {
-      await bench.close();
-      bench = await makeVaultBench({}, { jwt: { ttlSeconds: 2 } });
-      bench.server.acceptJwt('jwt-one');
-      writeFileSync(jwtFile(), 'jwt-one');
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
       await use(logsIn());
+      bench.pass(601);
+      vi.advanceTimersByTime(600_000);
+      vi.useRealTimers();
       await until('it was renewed', () => count(RENEW) > 0);
       expect(count(LOGIN)).toBe(1);
     });

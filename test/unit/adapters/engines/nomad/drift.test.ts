@@ -23,7 +23,6 @@ const fixture = z.object({
 
 const tools = {
   runner: ['/usr/bin/node', '/opt/edge-dispatcher/dist/runner/main.js'],
-  runnerEnvironment: {},
   wanted: {
     ...WANTED,
     mounts: { gpg: { path: null, hostVolume: 'agent-gpg' }, ssh: { path: null, hostVolume: 'agent-ssh' } },

@@ -1,9 +1,15 @@
-import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Hub, type HubReads, type Listener } from '../../../../../src/adapters/engines/nomad/hub.ts';
-import { type News, View } from '../../../../../src/adapters/engines/nomad/hub-view.ts';
+import type { News } from '../../../../../src/adapters/engines/nomad/hub-view.ts';
+import { readStatus } from '../../../../../src/adapters/engines/nomad/status.ts';
 import { TIMING } from '../../../../../src/adapters/engines/nomad/timing.ts';
-import { type Allocation, allocation, job } from '../../../../../src/adapters/engines/nomad/types.ts';
+import {
+  type Allocation,
+  allocation,
+  type Evaluation,
+  evaluations,
+  job,
+} from '../../../../../src/adapters/engines/nomad/types.ts';
 import { TransientError } from '../../../../../src/errors.ts';
 import { ManualClock } from '../../../../fakes/manual-clock.ts';
 import { until } from '../../../../fakes/until.ts';
@@ -17,12 +23,25 @@ function allocationOf(jobId: string, index: number, more: Partial<Allocation> = 
   return allocation.parse({ ID: id, JobID: jobId, CreateIndex: 1, ModifyIndex: index, ...states, ...more });
 }
 
+const PLACED_AND_STOPPED = evaluations.parse([
+  {
+    ID: 'placed',
+    TriggeredBy: 'job-register',
+    Status: 'complete',
+    PlanAnnotations: { DesiredTGUpdates: { run: { Place: 1 } } },
+    CreateIndex: 1,
+    ModifyIndex: 2,
+  },
+  { ID: 'stopped', TriggeredBy: 'job-deregister', Status: 'complete', CreateIndex: 3, ModifyIndex: 4 },
+]);
+
 /** A server that answers from memory; the test writes its event stream. */
 class Server implements HubReads {
   readonly calls: string[] = [];
   readonly patterns: string[] = [];
   readonly indices: number[] = [];
   allocations: Allocation[] = [];
+  evaluations: readonly Evaluation[] = [];
   failing: (call: string) => Error | null = () => null;
   hanging: (call: string) => Promise<void> = () => Promise.resolve();
   openStreams = 0;
@@ -58,8 +77,8 @@ class Server implements HubReads {
     return this.allocations.filter(({ JobID }) => JobID === id);
   }
 
-  async evaluationsOf(): Promise<readonly []> {
-    return [];
+  async evaluationsOf(): Promise<readonly Evaluation[]> {
+    return this.evaluations;
   }
 
   async job(id: string) {
@@ -110,6 +129,7 @@ function open(): { hub: Hub; join: (id: string) => Ear } {
   server.patterns.length = 0;
   server.indices.length = 0;
   server.allocations = [];
+  server.evaluations = [];
   server.failing = () => null;
   const hub = new Hub({ reads: server, clock, log: QUIET, timing: TIMING });
   const join = (id: string): Ear => {
@@ -176,6 +196,20 @@ describe('the hub', () => {
     const ear = join(child(1));
     await passing('it is told', () => ear.news.length === 1);
     expect(ear.news[0]).toMatchObject({ allocations: [], job: { Status: 'pending' }, isWhole: true });
+  });
+
+  it('shows no run as ended that was placed and stopped while it asked why it has no allocation', async () => {
+    const { join } = open();
+    server.failing = (call) => {
+      if (!call.startsWith('job')) return null;
+      server.allocations = [allocationOf(child(1), 5, { DesiredStatus: 'stop' })];
+      server.evaluations = PLACED_AND_STOPPED;
+      return null;
+    };
+    const ear = join(child(1));
+    await passing('it is told', () => ear.news.length === 1);
+    expect(ear.news).toMatchObject([{ isWhole: true, allocations: [{ DesiredStatus: 'stop' }] }]);
+    expect(ear.news.map((news) => readStatus(news).kind)).toEqual(['queued']);
   });
 
   it('looks again when the stream has connected, and after a cut resumes at the last index, inclusive', async () => {
@@ -298,39 +332,5 @@ describe('the hub', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(server.calls).toHaveLength(1);
     await passing('it is told', () => ear.news.length === 1, 100);
-  });
-});
-
-describe('what is known of a run', () => {
-  const records = fc
-    .uniqueArray(fc.record({ id: fc.nat(2), index: fc.nat(50) }), { selector: ({ id, index }) => `${id} ${index}` })
-    .map((all) => all.map(({ id, index }) => allocationOf(`child ${id}`, index)));
-
-  it('is each allocation at its newest state, in whatever order events and lists came', () => {
-    fc.assert(
-      fc.property(fc.array(records, { minLength: 1 }), (batches) => {
-        const view = new View();
-        for (const batch of batches) view.hear(batch, []);
-        const newest = new Map<string, number>();
-        for (const { ID, ModifyIndex } of batches.flat()) newest.set(ID, Math.max(ModifyIndex, newest.get(ID) ?? 0));
-        expect(new Map(view.news().allocations.map(({ ID, ModifyIndex }) => [ID, ModifyIndex]))).toEqual(newest);
-      }),
-    );
-  });
-
-  it('is no longer what a list does not show, unless it was heard of after the list was asked for', () => {
-    const view = new View();
-    view.hear([allocationOf('old', 5)], []);
-    const moment = view.moment();
-    view.hear([allocationOf('new', 6)], []);
-    view.see(moment, { allocations: [] });
-    expect(view.news().allocations.map(({ JobID }) => JobID)).toEqual(['new']);
-  });
-
-  it('keeps what lists leave out', () => {
-    const view = new View();
-    view.hear([allocationOf('a', 5, { PreviousAllocation: 'earlier' })], []);
-    view.see(view.moment(), { allocations: [allocationOf('a', 6)] });
-    expect(view.news().allocations).toMatchObject([{ ModifyIndex: 6, PreviousAllocation: 'earlier' }]);
   });
 });

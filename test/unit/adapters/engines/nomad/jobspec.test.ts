@@ -10,7 +10,6 @@ import { WANTED } from '../../../../fakes/tools.ts';
 const MIB = 1024 ** 2;
 const tools = {
   runner: ['/usr/bin/node', '/opt/edge-dispatcher/dist/runner/main.js'],
-  runnerEnvironment: { VAULT_CACERT: '/dispatcher/ca.pem' },
   wanted: {
     ...WANTED,
     mounts: { ssh: { path: null, hostVolume: 'agent-ssh' }, sops: { path: '/home/agent/sops', hostVolume: null } },
@@ -64,7 +63,7 @@ describe('jobSpec', () => {
     expect(taskOf(spec({ image: 'registry.example/edge:1', run_as: '1000:1000', artifacts: true }))).toMatchObject({
       Driver: 'docker',
       User: '0:0',
-      Env: { VAULT_CACERT: '/dispatcher/ca.pem', TMPDIR: '${NOMAD_TASK_DIR}' },
+      Env: { TMPDIR: '${NOMAD_TASK_DIR}' },
       Config: {
         image: 'registry.example/edge:1',
         entrypoint: ['node'],
@@ -109,7 +108,7 @@ describe('jobSpec', () => {
     expect(taskOf(spec({ driver: 'exec', runner_ca_file: '/etc/ssl/vault.pem' }))?.Env).toEqual({
       VAULT_CACERT: '/etc/ssl/vault.pem',
     });
-    expect(taskOf(spec({ driver: 'exec' }))?.Env).toEqual({ VAULT_CACERT: '/dispatcher/ca.pem' });
+    expect(taskOf(spec({ driver: 'exec' }))?.Env).toEqual({});
   });
 
   it('mounts host volumes read-only at /mounts/<name> (S3)', () => {

@@ -254,6 +254,28 @@ describe('readStatus', () => {
     );
   });
 
+  it.each([
+    ['evict', 'Preempted by alloc ID a9', 'Preempted by alloc ID a9'],
+    ['stop', 'alloc is being migrated', 'alloc is being migrated'],
+    ['stop', 'alloc not needed\ndue to job update', 'alloc not needed due to job update'],
+    ['evict', '', 'evict'],
+    ['run', '', undefined],
+    ['run', 'no reason to stop', undefined],
+  ])('says beside the exit of an allocation with desired %s, %j why the engine stopped it: %j', (...row) => {
+    const [DesiredStatus, DesiredDescription, stopped] = row;
+    const fields = { ClientStatus: 'complete', DesiredStatus, DesiredDescription };
+    const { end } = { end: null, ...read(made(fields, terminated({ exit_code: '137', signal: '9' }))) };
+    expect(end).toEqual({
+      kind: 'exited',
+      exitCode: 137,
+      signal: 'SIGKILL',
+      oom: false,
+      startedAt: '2026-11-21T03:30:08.354Z',
+      finishedAt: expect.any(String),
+      ...(stopped === undefined ? {} : { stopped }),
+    });
+  });
+
   it('says that it was never started when the engine has no words for it', () => {
     expect(tell(read(made({ ClientStatus: 'failed', ClientDescription: 'Failed tasks', TaskStates: null })))).toBe(
       'not-started: its runner was never started: Failed tasks',
