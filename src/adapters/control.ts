@@ -8,7 +8,12 @@ import type { Control } from '../ports/control.ts';
 import { isErrno, mkdirDurably, writeDurably } from './durable-file.ts';
 
 const pauseSchema = z.object({ by: z.string(), at: z.string() });
-const stopSchema = z.object({ kind: z.literal('cancel'), by: z.string(), message: z.string() });
+const stopSchema = z.object({
+  kind: z.literal('cancel'),
+  by: z.string(),
+  message: z.string(),
+  at: z.string().optional(),
+});
 
 /** The operator's wishes as small files beneath `state_dir/control`; whoever may write there may ask. */
 export function createFileControl(stateDir: string, now: () => Date): Control {
@@ -29,7 +34,7 @@ export function createFileControl(stateDir: string, now: () => Date): Control {
     async requestStop(id, request) {
       if (!isActionId(id)) throw new Error('not an action id');
       await mkdirDurably(dir);
-      await writeDurably(stopFile(id), JSON.stringify(request));
+      await writeDurably(stopFile(id), JSON.stringify({ at: now().toISOString(), ...request }));
     },
     async clearStop(id) {
       if (isActionId(id)) await rm(stopFile(id), { force: true });

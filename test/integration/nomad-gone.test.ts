@@ -98,14 +98,11 @@ describe('a run that is stopped while its node is disconnected', () => {
   const MINUTE = 60_000;
 
   /** Away for all that time before it is stopped: that is Nomad's own matter. */
-  async function stoppedWhileAway() {
+  async function stoppedWhileAway(plan: ChildPlan = { outcome: 'killed-15' }) {
     const { clock, skip } = skippingClock();
-    const { engine, run, followed } = await running(
-      { held: true, outcome: 'killed-15' },
-      { reconcileMs: 20 },
-      { clock },
-    );
+    const { engine, run, followed } = await running({ held: true, ...plan }, { reconcileMs: 20 }, { clock });
     const connect = bench.nomad.disconnectNode(run.id);
+    await runs.lookedAt();
     skip(TIMING.lostAfterMs);
     await runs.lookedAt();
     const stop = async () => {

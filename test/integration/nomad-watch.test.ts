@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { NomadOptions } from '../../src/adapters/engines/nomad/options.ts';
+import { TIMING } from '../../src/adapters/engines/nomad/timing.ts';
 import type { Run, RunStatus } from '../../src/domain/run.ts';
 import type { Engine } from '../../src/ports/engine.ts';
 import { endOf, randomToken } from '../contract/engine.contract.ts';
@@ -58,8 +59,10 @@ describe('what is told of a run', () => {
   });
 
   it('needs few requests for many runs', async () => {
-    const engine = await open();
+    await open();
+    const engine = bench.engine({ firstLineMs: TIMING.firstLineMs, blindMs: TIMING.blindMs });
     const runs = await Promise.all(Array.from({ length: 60 }, () => dispatch(engine)));
+    await until('all are placed', () => runs.every(({ token }) => bench.nomad.executions(token) === 1));
     const ends = Promise.all(runs.map((run) => endOf(engine, run)));
     await until('the stream is there', () => bench.nomad.streams.open === 1);
     for (const run of runs) driver.release(run.id);

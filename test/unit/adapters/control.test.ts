@@ -9,6 +9,8 @@ import { until } from '../../fakes/until.ts';
 
 const wish: StopRequest = { kind: 'cancel', by: 'Jo', message: 'no longer needed' };
 
+const NOW = new Date('2026-03-31T12:00:00Z');
+
 describe('wishes of the operator', () => {
   let stateDir: string;
   let control: Control;
@@ -16,7 +18,7 @@ describe('wishes of the operator', () => {
 
   beforeEach(() => {
     stateDir = mkdtempSync(path.join(tmpdir(), 'control-'));
-    control = createFileControl(stateDir, () => new Date('2026-03-31T12:00:00Z'));
+    control = createFileControl(stateDir, () => NOW);
   });
 
   afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
@@ -38,7 +40,8 @@ describe('wishes of the operator', () => {
   it('to cancel are of one action, and end with it', async () => {
     await control.requestStop('a', wish);
     await control.requestStop('a', wish);
-    expect([await control.stopRequest('a'), await control.stopRequest('b')]).toEqual([wish, null]);
+    const asked = { ...wish, at: NOW.toISOString() };
+    expect([await control.stopRequest('a'), await control.stopRequest('b')]).toEqual([asked, null]);
     await control.clearStop('a');
     expect(await control.stopRequest('a')).toBeNull();
   });

@@ -108,7 +108,7 @@ export class Follower implements Listener {
     if (this.#isGone(news)) return;
     const away = this.#awayFor(news);
     if (away !== null) {
-      this.#do(() => this.#finish(away));
+      this.#do(() => this.#finish(away, true));
       return;
     }
     switch (reading.kind) {
@@ -191,14 +191,16 @@ export class Follower implements Listener {
       this.#membership.wish(timing.settleMs);
       return;
     }
-    this.#do(() => this.#finish(reading));
+    // Its exit may have been told before its node went: the output is gone with it all the same.
+    const isLost = allocations.some(({ ID, ClientStatus }) => ID === reading.allocation && ClientStatus === 'lost');
+    this.#do(() => this.#finish(reading, isLost));
   }
 
-  async #finish(reading: Ended): Promise<void> {
+  async #finish(reading: Ended, isLost: boolean): Promise<void> {
     const { end, allocation } = reading;
     if (allocation !== null) {
       await this.#drain;
-      await this.#tools.drain(this.#run, { allocation, isLast: true, isLost: end.kind === 'lost' }, this.#over.signal);
+      await this.#tools.drain(this.#run, { allocation, isLast: true, isLost }, this.#over.signal);
     }
     if (this.#over.signal.aborted) return;
     const isOurs = end.kind === 'not-started' && allocation === null && this.#notPlaced !== null;
