@@ -24,7 +24,10 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'tests', include: [everyTest] } },
       // Fault injection takes minutes: kept out of `npm test`, run by `npm run test:faults`.
-      { extends: true, test: { name: 'faults', include: [faults], testTimeout: 600_000, hookTimeout: 120_000 } },
+      {
+        extends: true,
+        test: { name: 'faults', isolate: true, include: [faults], testTimeout: 600_000, hookTimeout: 120_000 },
+      },
       // Needs a real Nomad and a real Vault: `npm run test:smoke`.
       { extends: true, test: { name: 'smoke', include: [smoke], testTimeout: 300_000, hookTimeout: 120_000 } },
     ],

@@ -45,6 +45,8 @@ interface RunningProgram {
 }
 
 const PROGRAM = path.resolve('dist/main.js');
+/** With fifty other writers a push is refused many times. */
+const PUSH_PATIENCE_MS = 120_000;
 
 const TRUST = `low = ["trust-branch"]\nmedium = ["trust-branch"]\nhigh = ["trust-branch"]`;
 
@@ -80,14 +82,18 @@ export async function makeDaemonBench(): Promise<DaemonBench> {
       return commit;
     },
     async pushOnTip(files) {
-      await until('the push has landed', async () => {
-        await writer.pull();
-        await writer.commit(files, { date: new Date() });
-        return writer.push().then(
-          () => true,
-          () => false,
-        );
-      });
+      await until(
+        'the push has landed',
+        async () => {
+          await writer.pull();
+          await writer.commit(files, { date: new Date() });
+          return writer.push().then(
+            () => true,
+            () => false,
+          );
+        },
+        PUSH_PATIENCE_MS,
+      );
     },
     results: () => readResults(remote),
     executions: () => countLines(countFile),
