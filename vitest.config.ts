@@ -5,13 +5,14 @@ const everyTest = 'test/**/*.test.ts';
 const faults = 'test/**/*.faults.ts';
 const smoke = 'test/**/*.smoke.ts';
 const ambient = Object.entries(process.env).map(([name, value = '']) => [name, value] as const);
-const realServices = ambient.filter(([name]) => /^(NOMAD|VAULT|BAO|EDGE_SMOKE)_/.test(name));
+const realServices = ambient.filter(([name]) => /^(NOMAD|VAULT|BAO|FORGE|EDGE_SMOKE)_/.test(name));
 const inCi = Boolean(process.env['CI']);
 
 export default defineConfig({
   test: {
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine: a good part of the time goes in waiting for other processes.
+    maxWorkers: 3,
     // A new process for each file costs as much as most files; test/setup.ts sees to it that none leaves anything open.
     isolate: false,
     testTimeout: 30_000,

@@ -3,7 +3,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { crossProblems } from './config/checks.ts';
-import { type Environment, readEnvironment } from './config/environment.ts';
+import { type Environment, type Override, readEnvironment } from './config/environment.ts';
 import { type GivenFile, readFile, withDefaultKinds, withOverride } from './config/layers.ts';
 import { hiddenSecrets, type Origin, schemaProblems } from './config/problems.ts';
 import {
@@ -20,7 +20,7 @@ import type { Tier } from './domain/tier.ts';
 import type { Requirement } from './domain/verdict.ts';
 import type { Problem } from './errors.ts';
 
-type Core = DeepReadonly<Omit<CheckedConfig, 'engine' | 'access' | 'approval' | 'dispatcher' | 'store'>>;
+type Core = DeepReadonly<Omit<CheckedConfig, 'engine' | 'access' | 'approval' | 'dispatcher' | 'store' | 'forge'>>;
 /** A branded string is an object to the type system, and stays what it is. */
 type DeepReadonly<T> = T extends string ? T : T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
@@ -34,6 +34,8 @@ export interface Config<S extends SectionSchemas = SectionSchemas> extends Core 
   readonly dispatcher: DeepReadonly<CheckedConfig['dispatcher']> & { readonly name: string };
   /** What each tier needs; null: nothing configured, actions of this tier wait for ever. */
   readonly approval: DeepReadonly<Omit<CheckedConfig['approval'], Tier>> & Readonly<Record<Tier, Requirement | null>>;
+  /** null: nothing on a forge is asked. */
+  readonly forge: DeepReadonly<NonNullable<CheckedConfig['forge']>> | null;
   readonly engine: { readonly kind: string };
   readonly access: { readonly kind: string };
   readonly store: { readonly url: string };
@@ -71,8 +73,9 @@ export function readConfig<S extends SectionSchemas>(input: ConfigInput<S>): Con
   const env = readEnvironment(input.env, settings, input);
   const source = sourceOf(input);
   const given = source === 'embedded' ? defaultConfig('edge-data') : file.tree;
-  const tree = withDefaultKinds(env.overrides.reduce(withOverride, given), input);
-  const origin: Origin = { file: file.origin, overrides: env.overrides, tree, settings };
+  const overrides = env.overrides.filter((override) => !isStray(override, given, env.overrides));
+  const tree = withDefaultKinds(overrides.reduce(withOverride, given), input);
+  const origin: Origin = { file: file.origin, overrides, tree, settings };
   const checked = schema.safeParse(tree);
   const issues = checked.error?.issues ?? [];
   const problems = [
@@ -81,7 +84,8 @@ export function readConfig<S extends SectionSchemas>(input: ConfigInput<S>): Con
     ...schemaProblems(issues, origin),
     ...hiddenSecrets(issues, origin),
   ];
-  if (checked.data !== undefined) problems.push(...crossProblems(checked.data, input, origin));
+  if (checked.data !== undefined)
+    problems.push(...crossProblems(checked.data, { ...input, secrets: Object.keys(env.secrets) }, origin));
   if (problems.length > 0 || checked.data === undefined) return { ok: false, problems: [...problems, ...env.warnings] };
   const config = assemble(checked.data, input, { source, secrets: env.secrets });
   return { ok: true, config: deepFreeze(config), warnings: env.warnings };
@@ -116,6 +120,13 @@ export function processEnvironment(): Environment {
   return { ...process.env };
 }
 
+/** A usual variable (`FORGE_URL`) fills a section that something else asks for; alone it makes none. */
+function isStray(override: Override, given: Table, all: readonly Override[]): boolean {
+  const [section = ''] = override.path;
+  if (section !== 'forge' || override.variable.startsWith('EDGE_') || Object.hasOwn(given, section)) return false;
+  return !all.some(({ path: [other], variable }) => other === section && variable.startsWith('EDGE_'));
+}
+
 /** With an ops repo from the environment, the embedded default's trust in whoever can push must not come along. */
 function sourceOf({ file, env }: ConfigInput): Config['source'] {
   if (file !== null) return 'file';
@@ -134,7 +145,7 @@ function assemble<S extends SectionSchemas>(
   input: ConfigInput<S>,
   sources: Sources,
 ): Config<S> {
-  const { dispatcher, ops_repo, approval, runner, mounts, limits, http, store } = checked;
+  const { dispatcher, ops_repo, approval, forge, runner, mounts, limits, http, store } = checked;
   const at = (relative: string) => path.resolve(input.cwd, relative);
   const file = (relative: string | null) => (relative === null ? null : at(relative));
   const repo = (url: string) => (isGitPath(url) ? at(url) : url);
@@ -149,7 +160,17 @@ function assemble<S extends SectionSchemas>(
       token_file: file(ops_repo.token_file),
       ssh_key_file: file(ops_repo.ssh_key_file),
       known_hosts_file: file(ops_repo.known_hosts_file),
+      signing_key_file: file(ops_repo.signing_key_file),
     },
+    forge:
+      forge === undefined
+        ? null
+        : {
+            ...forge,
+            token_file: file(forge.token_file),
+            admin_token_file: file(forge.admin_token_file),
+            ca_file: file(forge.ca_file),
+          },
     approval: { ...approval, medium: approval.medium ?? null, high: approval.high ?? null },
     runner,
     mounts,

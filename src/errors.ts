@@ -42,7 +42,9 @@ export const CODES = {
   ERR_POLICY_SYNTAX: { class: 'stalled', hint: 'Mend the TOML at the place shown.' },
   ERR_POLICY_FIELD: { class: 'stalled', hint: 'Give the field a value of the form that docs/action-format.md shows.' },
   ERR_POLICY_TIER_UNUSED: { class: 'warning', hint: 'Remove the tier, or add the formula it names.' },
+  ERR_RESULT_INVALID: { class: 'warning', hint: 'Look at the commits of this file; a result is written once, by us.' },
   ERR_COMPATIBILITY: { class: 'warning', hint: 'The field is accepted for compatibility only and changes nothing.' },
+  ERR_CANCEL_INVALID: { class: 'warning', hint: 'Mend the cancel file: reason = "…", and nothing else.' },
 
   // an action against its formula and the others
   ERR_FORMULA_UNKNOWN: { class: 'invalid', hint: 'Name a formula of vault/formulas, or add it there.' },
@@ -58,10 +60,16 @@ export const CODES = {
   ERR_DEPENDENCY_FAILED: { class: 'refused', hint: 'Mend what failed, then commit this action anew (rerun).' },
   ERR_EXPIRED: { class: 'refused', hint: 'Commit a new action with a later expires_at (rerun).' },
   ERR_APPROVAL_REFUSED: { class: 'refused', hint: 'Commit a new action and have it approved (rerun).' },
+  ERR_NO_CHANGE: {
+    class: 'refused',
+    hint: 'Propose it as a change (pull request), have that reviewed and merged (rerun).',
+  },
   ERR_APPROVAL_EXPIRED: { class: 'refused', hint: 'Commit a new action and have it approved in time (rerun).' },
 
   // still pending, because
-  ERR_APPROVAL_WAITING: { class: 'waiting', hint: 'An approver has to approve exactly these bytes.' },
+  ERR_NEEDS_APPROVAL: { class: 'waiting', hint: 'An approver has to approve exactly these bytes.' },
+  ERR_APPROVED_OTHER_BYTES: { class: 'waiting', hint: 'Look at what changed since, and approve these very bytes.' },
+  ERR_CHANGES_REQUESTED: { class: 'waiting', hint: 'Whoever asked for changes has to approve, or to take it back.' },
   ERR_NO_RULE: { class: 'waiting', hint: 'The operator has to set a rule for this tier in [approval].' },
   ERR_FORMULA_UNAPPROVED: { class: 'waiting', hint: 'An approver has to approve the formula file.' },
   ERR_FORMULA_CHANGED: { class: 'waiting', hint: 'Approve the action again beside the formula that is in force.' },
@@ -79,6 +87,10 @@ export const CODES = {
   },
   ERR_ALREADY_RECORDED: { class: 'waiting', hint: 'It had a result once. Use `rerun` to make a new action of it.' },
   ERR_FOREIGN_RESULT: { class: 'waiting', hint: 'Somebody else wrote its result file. Look at who, and `rerun`.' },
+  ERR_CANCEL_UNAPPROVED: {
+    class: 'waiting',
+    hint: 'Have the cancel file approved as its action was, or let the author of the action commit it.',
+  },
   ERR_CLAIMED_ELSEWHERE: { class: 'waiting', hint: 'Another dispatcher runs it; its result will come from there.' },
   ERR_NOT_PLACED: { class: 'waiting', hint: 'The engine had no place for it; look at the reason it gives.' },
   ERR_SHUTTING_DOWN: { class: 'waiting', hint: 'The dispatcher is stopping; goes on at the next start.' },
@@ -92,7 +104,13 @@ export const CODES = {
   ERR_CACHE_DAMAGED: { class: 'transient', hint: 'The local clone is thrown away and made anew.' },
   ERR_PUSH_REJECTED: { class: 'transient', hint: 'Somebody pushed at the same time; it is tried again.' },
   ERR_PUSH_FORBIDDEN: { class: 'stalled', hint: 'Give the dispatcher the right to push to branch and journal ref.' },
+  ERR_SIGNING_KEY: { class: 'stalled', hint: 'Let signing_key_file name an SSH key without passphrase, of mode 0600.' },
   ERR_RESULT_CONFLICT: { class: 'stalled', hint: 'Another result lies at this path; it is never overwritten.' },
+  ERR_FORGE_UNAVAILABLE: { class: 'transient', hint: 'The forge does not answer; it is asked again.' },
+  ERR_FORGE_DENIED: {
+    class: 'stalled',
+    hint: 'Check url, repo and token_file of [forge], and the rights of that token.',
+  },
   ERR_ENGINE_UNAVAILABLE: { class: 'transient', hint: 'The engine does not answer; it is asked again.' },
   ERR_ENGINE_DENIED: { class: 'stalled', hint: 'Check what the engine allows the dispatcher to do.' },
   ERR_FOREIGN_RUN: {

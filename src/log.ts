@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { createRedactor, type Redactor, type Secret } from './domain/redact.ts';
-import { printable } from './domain/text.ts';
+import { escapedJson, printable } from './domain/text.ts';
 import { CODES, EdgeError } from './errors.ts';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -37,7 +37,7 @@ export interface LogSink {
 export function createLog(options: LogOptions): LogSink {
   const { stream, noColor, level = 'info', now = () => new Date() } = options;
   const scrubber = createScrubber();
-  const format = stream.isTTY === true ? (line: string) => forPeople(line, !noColor) : escapeJson;
+  const format = stream.isTTY === true ? (line: string) => forPeople(line, !noColor) : escapedJson;
   const destination = { write: (line: string) => void stream.write(format(scrubber.scrub(line))) };
   const root = pino(
     {
@@ -143,21 +143,6 @@ function isJson(line: string): boolean {
   } catch {
     return false;
   }
-}
-
-// For machines
-
-const INVISIBLE = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
-
-/** The same value with nothing in it that could change how the text around it is shown. */
-function escapeJson(line: string): string {
-  return line.replaceAll(INVISIBLE, (char) =>
-    [...Array(char.length).keys()].map((at) => escapeUnit(char, at)).join(''),
-  );
-}
-
-function escapeUnit(char: string, at: number): string {
-  return `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`;
 }
 
 // For people

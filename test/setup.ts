@@ -86,7 +86,7 @@ function surplus(before: Census, kinds: readonly string[]): string[] {
   const more = kinds.map((kind) => [kind, (counts.get(kind) ?? 0) - (before.counts.get(kind) ?? 0)] as const);
   const late = [...openTimers()]
     .filter(([timer]) => !before.timers.has(timer))
-    .map(([, where]) => `timer made ${where}`);
+    .map(([, where]) => `timer made ${lineOf(where)}`);
   return [...more.filter(([, count]) => count > 0).map(([kind, count]) => `${kind} × ${count}`), ...late];
 }
 
@@ -95,8 +95,8 @@ function surplus(before: Census, kinds: readonly string[]): string[] {
  * loaded, so what goes through the functions put in place here belongs to the test. Answers with each timer that keeps
  * the process alive, and the line that made it.
  */
-function trackTimers(): () => ReadonlyMap<object, string> {
-  const made = new Map<object, string>();
+function trackTimers(): () => ReadonlyMap<object, Where> {
+  const made = new Map<object, Where>();
 
   for (const name of ['setTimeout', 'setInterval'] as const) {
     const real = timers[name] as (...args: unknown[]) => NodeJS.Timeout;
@@ -131,8 +131,17 @@ function isOver(timer: object): boolean {
   return timeout._destroyed || !timeout.hasRef();
 }
 
-function callerOf(callee: (...args: never[]) => unknown): string {
-  const at: { stack?: string } = {};
-  Error.captureStackTrace(at, callee);
-  return at.stack?.split('\n')[1]?.trim() ?? 'somewhere';
+/** A stack is put into words, with source maps, when it is read: far too dear for each of many thousand timers. */
+interface Where {
+  readonly stack?: string;
+}
+
+function callerOf(callee: (...args: never[]) => unknown): Where {
+  const where: Where = {};
+  Error.captureStackTrace(where, callee);
+  return where;
+}
+
+function lineOf({ stack }: Where): string {
+  return stack?.split('\n')[1]?.trim() ?? 'somewhere';
 }

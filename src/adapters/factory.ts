@@ -3,6 +3,7 @@ import type { SecretText } from '../domain/secret-text.ts';
 import type { Access } from '../ports/access.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Engine } from '../ports/engine.ts';
+import type { Forge } from '../ports/forge.ts';
 import type { Log } from '../ports/log.ts';
 import type { Store } from '../ports/store.ts';
 
@@ -74,6 +75,27 @@ interface Factory<T extends Tools, Port> {
   create(options: Record<string, unknown>, tools: T): Port;
   /** What `deploy` would do here, the difference first; nothing is changed. Absent: there is nothing to register. */
   deployment?(options: Record<string, unknown>, tools: T, catalogue: Catalogue): Promise<readonly Change[]>;
+}
+
+/** `[forge]`, with what the environment gave in place of files. */
+export interface ForgeOptions {
+  /** Without a slash at its end. */
+  readonly url: string;
+  /** `owner/name` */
+  readonly repo: string;
+  readonly token: SecretSource;
+  /** May ask who administers the repository; null: nobody can be asked. */
+  readonly adminToken: SecretSource | null;
+  /** PEM file; null: the roots that Node knows. */
+  readonly caFile: string | null;
+}
+
+/** Either the secret itself, or the file that it is read from at every use (tokens are rotated). */
+export type SecretSource = SecretText | { readonly file: string };
+
+export interface ForgeFactory {
+  /** Opens nothing and never fails for an outside service: `check` does. */
+  create(options: ForgeOptions, tools: { readonly clock: Clock; readonly log: Log }): Forge;
 }
 
 export interface EngineFactory extends Factory<EngineTools, Engine> {}

@@ -14,7 +14,7 @@ export const trustBranch = {
         const setter = await setters.of(subject);
         if (setter === null) {
           const message = 'these bytes do not lie at this path of the branch';
-          return { kind: 'waiting', code: 'ERR_APPROVAL_WAITING', message };
+          return { kind: 'waiting', code: 'ERR_NEEDS_APPROVAL', message };
         }
         const { commit, committedAt: at } = setter;
         const evidence = {

@@ -13,6 +13,7 @@ import { runCommand } from './run.ts';
 import { schemaCommand } from './schema-command.ts';
 import { statusCommand } from './status.ts';
 import { validateCommand } from './validate.ts';
+import { verifyCommand } from './verify.ts';
 import { whyCommand } from './why.ts';
 
 /** In the order of `--help`. */
@@ -31,5 +32,6 @@ export const commands: readonly (() => CliCommand)[] = [
   deployCommand,
   pauseCommand,
   resumeCommand,
+  verifyCommand,
   schemaCommand,
 ];

@@ -20,7 +20,7 @@ export interface DemoRepo {
 }
 
 /** What the secret store of the demo holds; the values never leave it but masked. */
-const DEMO_SECRETS: Readonly<Record<string, string>> = {
+export const DEMO_SECRETS: Readonly<Record<string, string>> = {
   PUBLISH_TOKEN: 'demo-publish-token-4f1c9a7be2',
   SIGNING_KEY: 'demo-signing-key-93be01c5d8',
 };
@@ -126,18 +126,8 @@ inputs = { page = "docs.html" }
   },
 ];
 
-function firstFiles(publicKey: string): Readonly<Record<string, string>> {
-  const [type = '', key = ''] = publicKey.split(' ');
-  return {
-    'vault/policy.toml': `[tiers]
-publish = "high"
-check-links = "medium"
-
-[[approvers]]
-name = "${GRACE.name}"
-keys = ["${GRACE.email} ${type} ${key}"]
-`,
-    'vault/formulas/publish.toml': `name = "publish"
+/** `pause`: seconds that each of its three steps takes. */
+export const publishFormula = (pause: number): string => `name = "publish"
 description = "Publishes one page"
 script = """
 #!/usr/bin/env bash
@@ -145,7 +135,7 @@ set -eu
 echo "publishing $INPUT_PAGE"
 for step in build upload verify; do
   echo "  $step"
-  sleep 0.7
+  sleep ${pause}
 done
 echo "token, as a careless script would print it: $PUBLISH_TOKEN"
 printf 'and in base64: %s\\\\n' "$(printf %s "$PUBLISH_TOKEN" | base64)"
@@ -158,7 +148,20 @@ timeout_minutes = 5
 type = "string"
 pattern = '^[a-z-]+\\.html$'
 required = true
+`;
+
+function firstFiles(publicKey: string): Readonly<Record<string, string>> {
+  const [type = '', key = ''] = publicKey.split(' ');
+  return {
+    'vault/policy.toml': `[tiers]
+publish = "high"
+check-links = "medium"
+
+[[approvers]]
+name = "${GRACE.name}"
+keys = ["${GRACE.email} ${type} ${key}"]
 `,
+    'vault/formulas/publish.toml': publishFormula(0.7),
     'vault/formulas/check-links.toml': `name = "check-links"
 description = "Looks for dead links"
 command = ["bash", "-c", "echo 'checking 214 links'; sleep 1; echo '3 links are dead' >&2; exit 3"]

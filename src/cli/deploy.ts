@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { Catalogue, Change } from '../adapters/factory.ts';
 import { EdgeError, StalledError, TransientError, UsageError } from '../errors.ts';
-import { planDeployment } from '../wiring.ts';
+import { planDeployment } from '../wiring/adapters.ts';
 import type { CliCommand } from './command.ts';
 import { catalogueOf, type KnownFormulas, knownFormulas } from './deploy-catalogue.ts';
 import {

@@ -11,6 +11,7 @@ import { type Wired, wire } from '../wiring.ts';
 import { bad, type Finding, failed, finding, good, warning } from './doctor-finding.ts';
 import { checkPushes } from './doctor-git.ts';
 import { checkStateDir } from './doctor-machine.ts';
+import { signingFindings } from './doctor-signing.ts';
 import { rulesFindings, worldFindings } from './doctor-world.ts';
 import type { GlobalOptions, Io } from './io.ts';
 import { configOf, observe, quietLog, requireOwnStateDir } from './observe.ts';
@@ -21,7 +22,12 @@ export async function examine(io: Io, options: GlobalOptions): Promise<readonly 
   const config = configOf(io, options);
   const { root } = stateLayout(config.dispatcher.state_dir);
   requireOwnStateDir(root);
-  const first = [...configFindings(io, options), ...(await checkStateDir(config)), ...rulesFindings(config)];
+  const first = [
+    ...configFindings(io, options),
+    ...(await checkStateDir(config)),
+    ...rulesFindings(config),
+    ...(await signingFindings(config.ops_repo)),
+  ];
   const scratch = await mkdtemp(path.join(tmpdir(), 'edge-doctor-'));
   try {
     return [...first, ...(await outsideFindings({ config, io, options, scratch, isUsed: existsSync(root) }))];
@@ -61,7 +67,7 @@ async function outsideFindings(visit: Visit): Promise<readonly Finding[]> {
 
 async function withoutGit(visit: Visit): Promise<readonly Finding[]> {
   const { config, io, scratch } = visit;
-  const wired = await wire(config, { log: quietLog(io), cacheDir: scratch });
+  const wired = await wire(config, { log: quietLog(io), cacheDir: scratch, looksOnly: true });
   try {
     return await serviceFindings(wired.parts, visit);
   } finally {
@@ -70,10 +76,11 @@ async function withoutGit(visit: Visit): Promise<readonly Finding[]> {
 }
 
 async function serviceFindings(
-  { engine, access }: Pick<Wired['parts'], 'engine' | 'access'>,
+  { engine, access, forge }: Pick<Wired['parts'], 'engine' | 'access' | 'forge'>,
   { isUsed, io: { signal } }: Visit,
 ): Promise<readonly Finding[]> {
-  const asked = [engine, access].filter((part) => isUsed || !isLocal(part));
+  const local = [engine, access].filter((part) => isUsed || !isLocal(part));
+  const asked = [...local, ...(forge === null ? [] : [forge])];
   return (await Promise.all(asked.map((part) => ask(part.kind, () => part.check(signal))))).flat();
 }
 

@@ -2,7 +2,7 @@ import type { Catalogue, Change } from '../adapters/factory.ts';
 import type { Config } from '../config.ts';
 import { TIERS } from '../domain/tier.ts';
 import { CODES, EdgeError, TransientError } from '../errors.ts';
-import { planDeployment } from '../wiring.ts';
+import { planDeployment } from '../wiring/adapters.ts';
 import { catalogueOf, knownFormulas } from './deploy-catalogue.ts';
 import { bad, type Finding, failed, good, warning } from './doctor-finding.ts';
 import type { Io } from './io.ts';

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { printable } from '../domain/text.ts';
+import { escapedJson, printable } from '../domain/text.ts';
 import type { Problem } from '../errors.ts';
 
 /** What a command may know of the terminal it was called in. */
@@ -26,12 +26,23 @@ export type Colour = 'green' | 'red' | 'yellow' | 'dim' | 'bold' | 'cyan';
 
 /** One JSON value and nothing else. */
 export function printJson(io: Io, value: unknown): void {
-  io.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  io.stdout.write(`${escapedJson(JSON.stringify(value, null, 2))}\n`);
 }
 
 export function printLine(io: Io, text = ''): void {
-  io.stdout.write(`${text}\n`);
+  io.stdout.write(`${coloured(text)}\n`);
 }
+
+/**
+ * Text of our own for a terminal, with line ends, tabs and colours. What else it may hold, because somebody forgot to
+ * quote a part that is not ours, is escaped.
+ */
+export function coloured(text: string): string {
+  const parts = text.split(OURS);
+  return parts.map((part, index) => (index % 2 === 1 ? part : quoted(part))).join('');
+}
+
+const OURS = new RegExp(String.raw`(\n|\t|${'\u001b'}\[[0-9;]*m)`);
 
 /** Colour on a terminal only; NO_COLOR is honoured. `text` is our own; text of the repo goes through `quoted` first. */
 export function paint(io: Io, colour: Colour, text: string): string {

@@ -41,7 +41,7 @@ export async function observe<T>(io: Io, options: GlobalOptions, work: (observed
   const cache = await takeCache(config.dispatcher.state_dir);
   try {
     const acceptedTipFile = await copyAcceptedTip(config.dispatcher.state_dir, cache.dir);
-    const wired = await wire(config, { log: quietLog(io), cacheDir: cache.dir, acceptedTipFile });
+    const wired = await wire(config, { log: quietLog(io), cacheDir: cache.dir, acceptedTipFile, looksOnly: true });
     try {
       return await work(await observedOf(wired, io));
     } catch (error) {

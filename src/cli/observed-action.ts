@@ -4,11 +4,9 @@ import { parseAction } from '../domain/action.ts';
 import { isOid } from '../domain/ids.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import { type Result, resultSchema } from '../domain/result.ts';
-import type { Reason } from '../domain/run.ts';
 import type { Tier } from '../domain/tier.ts';
 import { CODES, EdgeError } from '../errors.ts';
 import type { TreeEntry } from '../ports/ops-repo.ts';
-import { checkConditions } from '../story/conditions.ts';
 import type { StoryContext } from '../story/context.ts';
 import { checkSecrets } from '../story/grant-access.ts';
 import { type Ended, noOrNotYet } from '../story/no-or-not-yet.ts';
@@ -50,7 +48,7 @@ export async function judgeAll(
   const { context, config, settings } = observed;
   const world = observed.world();
   const verdicts = new Map<string, Verdict>();
-  for (const candidate of candidates) verdicts.set(candidate.id, await judgeAction(candidate, context, signal));
+  for (const candidate of candidates) verdicts.set(candidate.id, await judgeAction(candidate, context, { signal }));
   const ready = [...verdicts.values()].filter((verdict) => verdict.kind === 'ready');
   const paused = await pauseReason(world, context);
   const own = { dispatcher: config.dispatcher.name, now: context.clock.now() };
@@ -89,14 +87,20 @@ export async function waitingCandidates({ world, context }: Observed): Promise<r
   return waiting.toSorted((a, b) => a.committedAt.localeCompare(b.committedAt) || a.id.localeCompare(b.id));
 }
 
-/** Live attempts; one whose result is in the repo already is none any more. */
-export async function liveEntries({ world, context }: Observed): Promise<readonly JournalEntry[]> {
-  const { journal, catalogue } = world();
+/** Live attempts; one whose result is in the repo already is none any more, unless somebody else wrote that. */
+export async function liveEntries(observed: Observed): Promise<readonly JournalEntry[]> {
   const live: JournalEntry[] = [];
-  for (const entry of journal.entries.values()) {
-    if (catalogue.result(entry.id) === null && !(await isUnstarted(entry, context))) live.push(entry);
+  for (const entry of observed.world().journal.entries.values()) {
+    if (!(await isRecorded(entry.id, observed)) && !(await isUnstarted(entry, observed.context))) live.push(entry);
   }
   return live.toSorted((a, b) => a.claimed_at.localeCompare(b.claimed_at));
+}
+
+async function isRecorded(id: string, { world, context }: Observed): Promise<boolean> {
+  const { catalogue, tips } = world();
+  const result = catalogue.result(id);
+  if (result === null) return false;
+  return (await context.ownResults.judge(tips.tip, [result])).get(result.path)?.kind === 'own';
 }
 
 /** This host knows that the attempt never started: its action waits for the next one. */
@@ -162,17 +166,6 @@ async function readOrNull(candidate: Candidate, observed: Observed): Promise<Rea
   try {
     const read = await readAction(candidate, observed.world(), observed.context.opsRepo);
     return isWaiting(read) ? null : read;
-  } catch (error) {
-    if (error instanceof EdgeError) return null;
-    throw error;
-  }
-}
-
-/** What of time and dependencies it waits for; what it is refused for is the verdict's to say. */
-export async function conditionOf({ action }: ReadAction, context: StoryContext): Promise<Reason | null> {
-  try {
-    const tools = { opsRepo: context.opsRepo, now: context.clock.now() };
-    return (await checkConditions(action, context.world(), tools))?.reason ?? null;
   } catch (error) {
     if (error instanceof EdgeError) return null;
     throw error;

@@ -1,10 +1,11 @@
 import { Command } from 'commander';
+import type { Plan } from '../domain/plan.ts';
 import type { CliCommand } from './command.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine, quoted } from './io.ts';
 import { margin, printBeside } from './layout.ts';
 import { observe } from './observe.ts';
 import { classOf } from './observed-action.ts';
-import { type Plan, planAction } from './plan-action.ts';
+import { FACT_MARGIN, NAME_COLUMN, planOne, printFacts } from './plan-facts.ts';
 import { readPlanned } from './plan-file.ts';
 
 export function planCommand(): CliCommand {
@@ -16,7 +17,7 @@ export function planCommand(): CliCommand {
 
 async function plan(io: Io, options: GlobalOptions, file: string): Promise<ExitCode> {
   return observe(io, options, async (observed) => {
-    const planned = await planAction(await readPlanned(file, io.cwd, observed), observed, io.signal);
+    const planned = await planOne(await readPlanned(file, io.cwd, observed), observed, io.signal);
     if (options.json === true) printJson(io, planned);
     else printPlan(io, planned);
     return exitOf(planned);
@@ -36,9 +37,6 @@ function exitOf({ checks }: Plan): ExitCode {
   return classes.length > 0 ? EXIT.unreachable : EXIT.ok;
 }
 
-const NAME_COLUMN = 13;
-const MARGIN = NAME_COLUMN + 8;
-
 function printPlan(io: Io, planned: Plan): void {
   const { id, path, committed, checks } = planned;
   const where = committed ? 'as it lies on the branch' : 'not on the branch like this yet';
@@ -55,30 +53,6 @@ function printCheck(io: Io, { name, ok, code, message, fix }: Plan['checks'][num
       ? (['wait', 'yellow'] as const)
       : (['no  ', 'red'] as const);
   const head = `  ${paint(io, colour, word)} ${name.padEnd(NAME_COLUMN)} `;
-  printBeside(io, { head, width: MARGIN }, code === null ? message : `${message} [${code}]`);
-  if (code !== null && fix !== null) printBeside(io, margin(MARGIN), fix, 'dim');
-}
-
-function printFacts(io: Io, { tier, access, run, last }: Plan): void {
-  if (tier !== null) printFact(io, 'tier', `${tier.tier}: ${tier.because.join(', ')}`);
-  if (access !== null) printFact(io, 'policies', access.policies.join(', '));
-  if (run !== null) {
-    const mounts = run.mounts.length === 0 ? '' : `, mounts ${run.mounts.join(', ')}`;
-    const group = run.group === null ? '' : `, ${run.group_limit} at a time in group ${run.group}`;
-    printFact(io, 'run', `job ${run.job} on ${run.engine}${mounts}${group}`);
-    const [command, whole] = [run.timeout_seconds / 60, run.deadline_seconds / 60];
-    printFact(io, 'time', `${command} min for the command; over ${whole} min after its claim at the latest`);
-  }
-  if (last !== null) printLast(io, last);
-}
-
-function printLast(io: Io, last: NonNullable<Plan['last']>): void {
-  printFact(io, 'last run', `${last.id}, ${last.outcome} at ${last.timestamp}`);
-  if (last.changed === null) return printFact(io, 'changed since', 'its bytes are not in the clone');
-  if (last.changed.length === 0) printFact(io, 'changed since', 'nothing but the id');
-  for (const { field, before, after } of last.changed) printFact(io, 'changed since', `${field}: ${before} → ${after}`);
-}
-
-function printFact(io: Io, name: string, text: string): void {
-  printBeside(io, { head: `       ${paint(io, 'dim', name.padEnd(NAME_COLUMN))} `, width: MARGIN }, text);
+  printBeside(io, { head, width: FACT_MARGIN }, code === null ? message : `${message} [${code}]`);
+  if (code !== null && fix !== null) printBeside(io, margin(FACT_MARGIN), fix, 'dim');
 }

@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EdgeError, toError } from '../errors.ts';
 import { commands } from './commands.ts';
-import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, problemLine, quoted } from './io.ts';
+import { coloured, EXIT, type ExitCode, type GlobalOptions, type Io, printJson, problemLine, quoted } from './io.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -16,7 +16,7 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<ExitC
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
-      writeErr: (text) => void io.stderr.write(text),
+      writeErr: (text) => void io.stderr.write(coloured(text)),
     })
     .showHelpAfterError('(edge-dispatcher --help lists the commands)');
   for (const make of commands) {
@@ -29,7 +29,7 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<ExitC
       .exitOverride()
       .configureOutput({
         writeOut: (text) => void io.stdout.write(text),
-        writeErr: (text) => void io.stderr.write(text),
+        writeErr: (text) => void io.stderr.write(coloured(text)),
       })
       .action(async (...given: unknown[]) => {
         const options = command.opts<GlobalOptions & Record<string, unknown>>();
@@ -55,6 +55,6 @@ function explain(thrown: unknown, io: Io, asJson: boolean): ExitCode {
     if (thrown.problems.length === 0) io.stderr.write(`    ${quoted(thrown.hint)}\n`);
     return thrown.name === 'TransientError' || thrown.name === 'StalledError' ? EXIT.unreachable : EXIT.usage;
   }
-  io.stderr.write(`ERR_INTERNAL: ${toError(thrown).stack ?? 'no stack'}\n`);
+  io.stderr.write(`ERR_INTERNAL: ${coloured(toError(thrown).stack ?? 'no stack')}\n`);
   return EXIT.problems;
 }

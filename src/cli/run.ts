@@ -2,11 +2,12 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { openStateDir } from '../adapters/state-dir.ts';
 import type { Config } from '../config.ts';
-import { type Checks, createChecks, isLocal, verdictOf } from '../daemon/checks.ts';
+import { type CheckedService, type Checks, createChecks, isLocal, verdictOf } from '../daemon/checks.ts';
 import { createDaemon, type OnceReport } from '../daemon/daemon.ts';
 import type { Check } from '../domain/check.ts';
 import { StalledError, TransientError } from '../errors.ts';
 import { createLog, type Logger } from '../log.ts';
+import type { Forge } from '../ports/forge.ts';
 import { type Wired, wire } from '../wiring.ts';
 import type { CliCommand } from './command.ts';
 import { ensureEmbeddedRepo } from './embedded.ts';
@@ -49,7 +50,7 @@ async function run(io: Io, options: RunOptions): Promise<ExitCode> {
 }
 
 async function start(wired: Wired, log: Logger, io: Io, options: RunOptions): Promise<ExitCode> {
-  const { engine, access, clock } = wired.parts;
+  const { engine, access, forge, clock } = wired.parts;
   if (!engine.isolated)
     log.warn('commands are not isolated from their runner: this protects against accidents only', {
       engine: engine.kind,
@@ -60,6 +61,7 @@ async function start(wired: Wired, log: Logger, io: Io, options: RunOptions): Pr
   const services = [
     ...(isLocal(engine) ? [] : [{ name: 'engine' as const, check: (signal?: AbortSignal) => engine.check(signal) }]),
     ...(isLocal(access) ? [] : [{ name: 'access' as const, check: (signal?: AbortSignal) => access.check(signal) }]),
+    ...(forge === null ? [] : [forgeService(forge)]),
   ];
   const checks = createChecks(services, { clock, log });
   const problems = await findProblems(wired, checks, io.signal);
@@ -67,6 +69,11 @@ async function start(wired: Wired, log: Logger, io: Io, options: RunOptions): Pr
   if (options.once !== true) return watch(wired, checks, log, io);
   const daemon = createDaemon({ ...wired, hold: () => checks.reasons() });
   return printReport(io, options, await daemon.once(io.signal));
+}
+
+/** Its outage holds back the rules that ask it, and these say so themselves. */
+function forgeService(forge: Forge): CheckedService {
+  return { name: 'forge', holdsClaims: false, check: (signal) => forge.check(signal) };
 }
 
 /** Before the loop (S1.6, R5): what a person has to mend first. A service that is away is none of it: it is waited for. */

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { actionSchema } from '../domain/action.ts';
+import { cancelSchema } from '../domain/cancel.ts';
 import { type Available, configSchema, type SectionSchemas } from '../domain/config-sections.ts';
 import { toJsonSchema } from '../domain/config-settings.ts';
 import { formulaSchema } from '../domain/formula.ts';
@@ -16,6 +17,7 @@ export interface Implementations extends Available {
 
 const SCHEMAS = {
   action: { title: 'Action: vault/actions/<id>.toml', of: () => actionSchema },
+  cancel: { title: 'Cancel request: vault/actions/<id>.cancel.toml', of: () => cancelSchema },
   formula: { title: 'Formula: vault/formulas/<name>.toml', of: () => formulaSchema },
   policy: { title: 'Policy: vault/policy.toml', of: () => policySchema },
   result: { title: 'Result: vault/actions/<id>.result.json', of: () => resultSchema },

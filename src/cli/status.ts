@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { recentResults } from '../story/recent-results.ts';
 import type { CliCommand } from './command.ts';
-import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine } from './io.ts';
+import { describeForeign, foreignAmong } from './foreign-action.ts';
+import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine, quoted } from './io.ts';
 import { ago, margin, printBeside, stateColour } from './layout.ts';
 import { type Observed, observe } from './observe.ts';
 import {
@@ -12,8 +14,8 @@ import {
   type ObservedAction,
   waitingCandidates,
 } from './observed-action.ts';
+import { doubtfulCancels } from './observed-cancel.ts';
 import { describeLive } from './observed-live.ts';
-import { recentResults } from './recent-results.ts';
 
 export function statusCommand(): CliCommand {
   const command = new Command('status').description('actions in flight, waiting (and for what), and recent results');
@@ -64,11 +66,13 @@ async function overview(observed: Observed, signal: AbortSignal): Promise<Overvi
   }
   const inFlight: ObservedAction[] = [];
   for (const entry of await liveEntries(observed)) inFlight.push(await describeLive(entry, observed));
+  const { foreign, recent } = await newestResults(observed, signal);
+  const live = new Set(inFlight.map(({ id }) => id));
   return {
     in_flight: inFlight,
-    waiting,
-    recent: await newestResults(observed),
-    oddities: odditiesOf(observed),
+    waiting: [...waiting, ...foreign.filter(({ id }) => !live.has(id))],
+    recent,
+    oddities: [...odditiesOf(observed), ...(await doubtfulCancels(observed, signal))],
     paused: await context.control.paused(),
     paused_by_branch: world.pausedByBranch,
     daemon: daemon === null ? null : { pid: daemon.pid, host: daemon.host },
@@ -76,12 +80,23 @@ async function overview(observed: Observed, signal: AbortSignal): Promise<Overvi
   };
 }
 
-async function newestResults(observed: Observed): Promise<readonly ObservedAction[]> {
+/** `foreign`: actions whose result nobody of ours wrote; they have not ended. Older ones are told by `verify`. */
+async function newestResults(observed: Observed, signal: AbortSignal) {
+  const results = await recentResults(observed.context, RECENT_COMMITS);
+  const byOthers = await foreignAmong(
+    results.map(({ entry }) => entry),
+    observed,
+    signal,
+  );
   const ended: ObservedAction[] = [];
-  for (const { id, entry } of await recentResults(observed, RECENT_COMMITS)) {
-    ended.push(await describeEnded(id, entry, observed));
+  const foreign: ObservedAction[] = [];
+  for (const { id, entry } of results) {
+    const other = byOthers.get(entry.path);
+    if (other === undefined) ended.push(await describeEnded(id, entry, observed));
+    else foreign.push(await describeForeign(id, other, observed));
   }
-  return ended.toSorted((a, b) => (b.since ?? '').localeCompare(a.since ?? '')).slice(0, RECENT);
+  const recent = ended.toSorted((a, b) => (b.since ?? '').localeCompare(a.since ?? '')).slice(0, RECENT);
+  return { foreign, recent };
 }
 
 function odditiesOf({ world }: Observed): readonly Oddity[] {
@@ -131,7 +146,7 @@ function printActions(io: Io, title: string, actions: readonly ObservedAction[],
   const id = Math.min(Math.max(...actions.map((action) => action.id.length)), ID_COLUMN);
   const state = Math.max(...actions.map((action) => action.state.length));
   for (const action of actions) {
-    const first = `  ${action.id.padEnd(id)}  `;
+    const first = `  ${quoted(action.id).padEnd(id)}  `;
     // A long id is never cut, because people copy it: the rest of its row goes on below.
     if (action.id.length > id) printLine(io, first.trimEnd());
     const lead = action.id.length > id ? ' '.repeat(id + 4) : first;

@@ -1,5 +1,6 @@
 import { isActionPath, parseAction, salvageId } from '../domain/action.ts';
 import { checkAgainstFormula } from '../domain/action-check.ts';
+import { cancelledId, cancelPath, isCancelPath, parseCancel } from '../domain/cancel.ts';
 import { type Formula, parseFormula } from '../domain/formula.ts';
 import { type Policy, parsePolicy } from '../domain/policy.ts';
 import { type KeyPath, nearestName, type Parsed, type Place, problem } from '../domain/problems.ts';
@@ -81,10 +82,9 @@ async function checkActions({ root, paths }: OpsRepoFolder, beside: Beside, find
   const ended = new Set(listed.filter(({ path }) => path.endsWith('.result.json')).map(({ path }) => resultId(path)));
   const actions: ActionFile[] = [];
   for (const file of listed) {
-    if (!isActionPath(file.path)) {
-      reportHidden(file, findings);
-      continue;
-    }
+    if (isCancelPath(file.path)) await checkCancel(root, { file, listed }, findings);
+    else if (!isActionPath(file.path)) reportHidden(file, findings);
+    if (!isActionPath(file.path)) continue;
     const { value, text, problems } = await readParsed(root, file, parseAction);
     const id = salvageId(file.path);
     const action = { path: file.path, id, action: value, text, isPending: id !== null && !ended.has(id) };
@@ -94,6 +94,19 @@ async function checkActions({ root, paths }: OpsRepoFolder, beside: Beside, find
   for (const found of await crossActionProblems(actions, ended, beside.committedAt)) {
     findings.set(found.path, [...(findings.get(found.path) ?? []), found]);
   }
+}
+
+/** Whether somebody entitled wrote it shows only when it is committed. */
+async function checkCancel(
+  root: string,
+  { file, listed }: { readonly file: FoundFile; readonly listed: readonly FoundFile[] },
+  findings: Growing,
+): Promise<void> {
+  const { problems } = await readParsed(root, file, parseCancel);
+  const isBeside = listed.some(({ path }) => isActionPath(path) && cancelPath(path) === file.path);
+  const hint = 'Name it after the action that it is to stop, and put it into the same folder.';
+  const alone = warning('ERR_CANCEL_INVALID', file.path, 'there is no action beside it, so it stops nothing', { hint });
+  findings.set(file.path, isBeside || cancelledId(file.path) === null ? problems : [...problems, alone]);
 }
 
 function againstFormula({ path, action, text, isPending }: ActionFile, formulas: Formulas): readonly Problem[] {

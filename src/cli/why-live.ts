@@ -1,5 +1,6 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { type JournalEntry, journalDeadline } from '../domain/journal.ts';
+import { claimedAction, stopWish } from '../story/stop-wish.ts';
 import type { Observed } from './observe.ts';
 import type { ObservedAction } from './observed-action.ts';
 import {
@@ -24,7 +25,8 @@ export async function stepsOfLive(
   const record = await context.records.load(entry.token);
   const deadline = journalDeadline(entry, context.settings.placementSeconds).toISOString();
   const isRunning = action.state === 'running';
-  const wish = await context.control.stopRequest(entry.id);
+  const wish =
+    record === null ? await context.control.stopRequest(entry.id) : await stopWish(claimedAction(record), context);
   return steps({
     ...(record === null
       ? { 'read-action': done({ blob: entry.blob, formula_blob: entry.formula_blob }) }

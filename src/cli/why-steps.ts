@@ -51,7 +51,7 @@ export const unknownSteps = (): readonly Step[] => steps({});
 
 /** The step at which the daemon says this, before any run. */
 export const STEP_OF: Partial<Record<string, StepName>> = {
-  ERR_APPROVAL_WAITING: 'approve-action',
+  ERR_NEEDS_APPROVAL: 'approve-action',
   ERR_APPROVAL_REFUSED: 'approve-action',
   ERR_APPROVAL_EXPIRED: 'approve-action',
   ERR_NO_RULE: 'approve-action',
@@ -72,6 +72,7 @@ export const STEP_OF: Partial<Record<string, StepName>> = {
   ERR_CLAIMED_ELSEWHERE: 'claim-attempt',
   ERR_ALREADY_RECORDED: 'claim-attempt',
   ERR_HISTORY_DIVERGED: 'claim-attempt',
+  ERR_FOREIGN_RESULT: 'grant-access',
 } satisfies Partial<Record<Code, StepName>>;
 
 export const approvedBy = (evidence: readonly Evidence[]): Step['evidence'] => ({

@@ -1,11 +1,12 @@
 import { EdgeError } from '../errors.ts';
 import { type Approval, approveAction } from '../story/approve-action.ts';
 import { noOrNotYet } from '../story/no-or-not-yet.ts';
+import { conditionOf } from '../story/plan-turn.ts';
 import { type ReadAction, readAction } from '../story/read-action.ts';
 import { isWaiting } from '../story/waiting.ts';
 import type { Candidate } from '../story/world.ts';
 import type { Observed } from './observe.ts';
-import { conditionOf, type Verdict } from './observed-action.ts';
+import type { Verdict } from './observed-action.ts';
 import { approvedBy, done, open, STEP_OF, type Step, type StepName, steps, stopped, type Told } from './why-steps.ts';
 
 /** Each step is asked for itself, so that one look shows all that is missing; the verdict stands where it belongs. */

@@ -1,7 +1,12 @@
 import { Command } from 'commander';
-import { UsageError } from '../errors.ts';
+import type { Plan } from '../domain/plan.ts';
+import { InvalidError, UsageError } from '../errors.ts';
+import type { TreeEntry } from '../ports/ops-repo.ts';
+import { plannedAt } from '../story/planned.ts';
+import type { Candidate } from '../story/world.ts';
 import type { CliCommand } from './command.ts';
-import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine } from './io.ts';
+import { describeForeign, foreignAmong, stepsOfForeign } from './foreign-action.ts';
+import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, printLine, quoted } from './io.ts';
 import { ago, margin, printBeside, stateColour } from './layout.ts';
 import { type Observed, observe } from './observe.ts';
 import {
@@ -14,7 +19,9 @@ import {
   type ObservedAction,
   readResult,
 } from './observed-action.ts';
+import { type DoubtfulCancel, doubtfulCancels } from './observed-cancel.ts';
 import { describeLive } from './observed-live.ts';
+import { planOne, printFacts } from './plan-facts.ts';
 import { stepsOfResult } from './why-ended.ts';
 import { stepsOfLive } from './why-live.ts';
 import { type Step, unknownSteps } from './why-steps.ts';
@@ -31,35 +38,91 @@ export interface Explained extends ObservedAction {
   readonly steps: readonly Step[];
 }
 
+interface Told extends Explained {
+  /** The committed cancel request that does not count (yet). */
+  readonly cancel: DoubtfulCancel | null;
+  /** Of an action that waits, what `plan` says of its file; null: it waits no more, or its file can't be read. */
+  readonly plan: Plan | null;
+}
+
 async function why(io: Io, options: GlobalOptions, id: string): Promise<ExitCode> {
   return observe(io, options, async (observed) => {
-    const explained = await explainAction(id, observed, io.signal);
+    const action = await explainWithPlan(id, observed, io.signal);
+    const explained = { ...action, cancel: (await doubtfulCancels(observed, io.signal, id))[0] ?? null };
     if (options.json === true) printJson(io, explained);
     else printExplained(io, explained, observed);
     return classOf(explained.reason?.code ?? '') === 'transient' ? EXIT.unreachable : EXIT.ok;
   });
 }
 
+async function explainWithPlan(id: string, observed: Observed, signal: AbortSignal): Promise<Omit<Told, 'cancel'>> {
+  const begun = await explainBegun(id, observed, signal);
+  if (begun !== null) return { ...begun, plan: null };
+  const candidate = candidateOf(id, observed);
+  return {
+    ...(await explainWaiting(candidate, observed, signal)),
+    plan: await planOf(candidate, observed, signal),
+  };
+}
+
 /** Throws UsageError (ERR_NOT_FOUND) for an id of no action. */
 export async function explainAction(id: string, observed: Observed, signal: AbortSignal): Promise<Explained> {
+  const begun = await explainBegun(id, observed, signal);
+  return begun ?? explainWaiting(candidateOf(id, observed), observed, signal);
+}
+
+/** null: it has no result and no live attempt. */
+async function explainBegun(id: string, observed: Observed, signal: AbortSignal): Promise<Explained | null> {
   const world = observed.world();
   const recorded = world.catalogue.result(id);
   if (recorded !== null) {
-    const result = await readResult(recorded, observed);
-    if (result === null) return { ...describeUnreadable(id), steps: unknownSteps() };
-    return { ...describeResult(result), steps: stepsOfResult(result) };
+    const foreign = (await foreignAmong([recorded], observed, signal)).get(recorded.path);
+    if (foreign === undefined) return explainRecorded(id, recorded, observed);
+    // What somebody else wrote ends no attempt of ours.
+    const live = await explainLive(id, observed);
+    if (live !== null) return live;
+    return { ...(await describeForeign(id, foreign, observed)), steps: await stepsOfForeign(id, foreign, observed) };
   }
-  const entry = (await liveEntries(observed)).find((live) => live.id === id);
-  if (entry !== undefined) {
-    const action = await describeLive(entry, observed);
-    return { ...action, steps: await stepsOfLive(entry, action, observed) };
-  }
-  const candidate = [...world.candidates.values()].find((one) => one.id === id);
+  return explainLive(id, observed);
+}
+
+function candidateOf(id: string, observed: Observed): Candidate {
+  const candidate = [...observed.world().candidates.values()].find((one) => one.id === id);
   if (candidate === undefined) throw notFound(id, observed);
-  const verdict = (await judgeAll([candidate], observed, signal)).get(id);
-  if (verdict === undefined) throw notFound(id, observed);
+  return candidate;
+}
+
+async function explainWaiting(candidate: Candidate, observed: Observed, signal: AbortSignal): Promise<Explained> {
+  const verdict = (await judgeAll([candidate], observed, signal)).get(candidate.id);
+  if (verdict === undefined) throw notFound(candidate.id, observed);
   const action = await describeWaiting(candidate, verdict, observed);
   return { ...action, steps: await stepsOfWaiting(candidate, verdict, observed) };
+}
+
+/** null: what lies there is no regular file, or too large to be read. */
+async function planOf({ file }: Candidate, observed: Observed, signal: AbortSignal): Promise<Plan | null> {
+  const { entry, path } = file;
+  if (entry.kind !== 'file' && entry.kind !== 'executable') return null;
+  try {
+    const bytes = await observed.context.opsRepo.read(entry.oid);
+    return await planOne(plannedAt(path, bytes, observed.context), observed, signal);
+  } catch (error) {
+    if (error instanceof InvalidError && error.code === 'ERR_FILE_SIZE') return null;
+    throw error;
+  }
+}
+
+async function explainRecorded(id: string, at: TreeEntry, observed: Observed): Promise<Explained> {
+  const result = await readResult(at, observed);
+  if (result === null) return { ...describeUnreadable(id), steps: unknownSteps() };
+  return { ...describeResult(result), steps: stepsOfResult(result) };
+}
+
+async function explainLive(id: string, observed: Observed): Promise<Explained | null> {
+  const entry = (await liveEntries(observed)).find((live) => live.id === id);
+  if (entry === undefined) return null;
+  const action = await describeLive(entry, observed);
+  return { ...action, steps: await stepsOfLive(entry, action, observed) };
 }
 
 function notFound(id: string, observed: Observed): UsageError {
@@ -71,17 +134,21 @@ function notFound(id: string, observed: Observed): UsageError {
 
 const STEP_COLUMN = 18;
 
-function printExplained(io: Io, explained: Explained, observed: Observed): void {
-  const { id, state, since, reason } = explained;
+function printExplained(io: Io, explained: Told, observed: Observed): void {
+  const { id, state, since, reason, cancel } = explained;
   const now = observed.context.clock.now();
   const when = since === null ? '' : ` since ${since} (${ago(since, now)})`;
-  printLine(io, `${paint(io, 'bold', id)}: ${paint(io, stateColour(state), state)}${when}`);
+  printLine(io, `${paint(io, 'bold', quoted(id))}: ${paint(io, stateColour(state), state)}${when}`);
   if (reason !== null) {
     printBeside(io, margin(2), `${reason.message} [${reason.code}]`);
     if (reason.hint !== null) printBeside(io, margin(2), reason.hint, 'dim');
   } else if (state === 'ready') printLine(io, '  Nothing holds it back: it starts when a daemon looks next.');
+  if (cancel !== null) printBeside(io, margin(2), `${cancel.message} [${cancel.code}]`, 'yellow');
   printLine(io);
   for (const step of explained.steps) printStep(io, step);
+  if (explained.plan === null) return;
+  printLine(io);
+  printFacts(io, explained.plan);
 }
 
 function printStep(io: Io, { step, state, code, message, evidence }: Step): void {

@@ -1,14 +1,21 @@
 import type { Available, CheckedConfig } from '../domain/config-sections.ts';
 import { isSshUrl } from '../domain/config-urls.ts';
+import { TIERS } from '../domain/tier.ts';
 import type { Problem } from '../errors.ts';
 import { type Origin, problemAt } from './problems.ts';
 
+interface Given extends Available {
+  /** Paths of the secrets that the environment gave. */
+  readonly secrets: readonly string[];
+}
+
 /** What is wrong between keys that are right each for itself. */
-export function crossProblems(config: CheckedConfig, available: Available, origin: Origin): Problem[] {
+export function crossProblems(config: CheckedConfig, available: Given, origin: Origin): Problem[] {
   return [
     ...pairProblems(config, available, origin),
     ...pathProblems(config, origin),
     ...uselessProblems(config, origin),
+    ...forgeProblems(config, available, origin),
   ];
 }
 
@@ -41,8 +48,34 @@ function uselessProblems({ ops_repo, mounts }: CheckedConfig, origin: Origin): P
   const isSsh = isSshUrl(ops_repo.url) && (ops_repo.journal_url === null || isSshUrl(ops_repo.journal_url));
   const token = isSsh && ops_repo.token_file !== null ? ['is for https; with ssh use ops_repo.ssh_key_file'] : [];
   const empty = Object.entries(mounts).filter(([, mount]) => mount.path === null && mount.host_volume === null);
+  const keys = ops_repo.signing_key_file === null && ops_repo.result_keys.length > 0;
+  const unsigned = keys ? ['needs ops_repo.signing_key_file: without it our own results would be foreign to us'] : [];
   return [
     ...token.map((what) => problemAt(['ops_repo', 'token_file'], what, origin)),
+    ...unsigned.map((what) => problemAt(['ops_repo', 'result_keys'], what, origin)),
     ...empty.map(([name]) => problemAt(['mounts', name], 'must have a path or a host_volume', origin)),
   ];
+}
+
+/** A rule whose witness is not named would wait for ever. */
+function forgeProblems({ approval, forge }: CheckedConfig, { secrets }: Given, origin: Origin): Problem[] {
+  const problems: Problem[] = [];
+  for (const tier of forge === undefined ? TIERS : []) {
+    const asked = [...(approval[tier]?.all ?? []), ...(approval[tier]?.any ?? [])];
+    const rule = asked.find((name) => name.startsWith('forge-'));
+    if (rule === undefined) continue;
+    problems.push(problemAt(['approval', tier], `names ${rule}, which needs the section [forge]`, origin));
+  }
+  const has = (name: 'token' | 'admin_token') => {
+    return secrets.includes(`forge.${name}`) || (forge?.[`${name}_file`] ?? null) !== null;
+  };
+  if (forge !== undefined && !has('token')) {
+    problems.push(problemAt(['forge', 'token_file'], 'is missing: name the file with the token for the forge', origin));
+  }
+  // GitHub tells everybody who may push.
+  if (approval.forge_admins && forge?.kind !== 'github' && !has('admin_token')) {
+    const what = 'needs forge.admin_token_file: only administrators may ask who is one';
+    problems.push(problemAt(['approval', 'forge_admins'], what, origin));
+  }
+  return problems;
 }

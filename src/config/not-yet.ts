@@ -4,7 +4,6 @@
  */
 
 export const NOT_YET_SECTIONS: readonly string[] = [
-  'forge',
   'notify',
   'sidecar',
   'engine.kubernetes',
@@ -12,11 +11,6 @@ export const NOT_YET_SECTIONS: readonly string[] = [
   'engine.pool',
 ];
 
-export const NOT_YET_KEYS: readonly string[] = [
-  'dispatcher.peers',
-  'ops_repo.signing_key_file',
-  'approval.forge_admins',
-  'http.webhook_secret_file',
-];
+export const NOT_YET_KEYS: readonly string[] = ['dispatcher.peers', 'http.webhook_secret_file'];
 
 export const NOT_YET_VALUES: readonly string[] = ['kubernetes', 'argo', 'pool'];

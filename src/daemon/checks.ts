@@ -7,7 +7,8 @@ import type { Log } from '../ports/log.ts';
 import { reason } from '../story/reasons.ts';
 
 /*
- * Engine and secret store are asked, before the loop and every minute, whether anything may be started (S1.6, R5).
+ * Engine and secret store are asked, before the loop and every minute, whether anything may be started (S1.6, R5); the
+ * forge, whether it can be asked at all, which holds back nothing but what asks it.
  *
  *   good       asked again in a minute
  *   away       an outage is no verdict: nothing new is claimed, asked again with back-off
@@ -32,12 +33,14 @@ export function isLocal({ kind }: { readonly kind: string }): boolean {
 }
 
 export interface CheckedService {
-  readonly name: 'engine' | 'access';
+  readonly name: 'engine' | 'access' | 'forge';
+  /** False: it is told and stops nothing by itself, for what needs the service waits of its own accord. Absent: true. */
+  readonly holdsClaims?: boolean;
   check(signal?: AbortSignal): Promise<readonly Check[]>;
 }
 
 export interface Checks {
-  /** Asks all services now, and says nothing. Never throws for a bad answer. */
+  /** Asks all services now, and says nothing; answers what those say that hold claims. Never throws for a bad answer. */
   ask(signal: AbortSignal): Promise<readonly Check[]>;
   /** Says in the log what was answered, and goes on asking and saying until the signal is aborted. */
   keep(signal: AbortSignal): Promise<void>;
@@ -50,9 +53,12 @@ export interface Checks {
 export function createChecks(services: readonly CheckedService[], tools: CheckTools): Checks {
   const kept = services.map((service) => new KeptService(service, tools));
   return {
-    ask: async (signal) => (await Promise.all(kept.map((one) => one.ask(signal)))).flat(),
+    ask: async (signal) => {
+      const answers = await Promise.all(kept.map((one) => one.ask(signal)));
+      return kept.flatMap((one, index) => (one.holdsClaims ? (answers[index] ?? []) : []));
+    },
     keep: async (signal) => void (await Promise.all(kept.map((one) => one.keep(signal)))),
-    reasons: () => kept.flatMap((one) => one.reasons()),
+    reasons: () => kept.flatMap((one) => (one.holdsClaims ? one.reasons() : [])),
     backoff: () => new Map(kept.map((one) => [one.name, one.backoffMs])),
   };
 }
@@ -69,6 +75,7 @@ const QUIET_MS = 30_000;
 
 class KeptService {
   readonly name: CheckedService['name'];
+  readonly holdsClaims: boolean;
   /** What the wait after the last answer is, where it was an outage. */
   backoffMs = 0;
   readonly #service: CheckedService;
@@ -76,10 +83,13 @@ class KeptService {
   #answers: readonly Check[] = [];
   #failures = 0;
   #said: { readonly text: string; readonly at: number } | null = null;
+  readonly #whatFailed: string;
   readonly #warned = new Set<string>();
 
   constructor(service: CheckedService, tools: CheckTools) {
     this.name = service.name;
+    this.holdsClaims = service.holdsClaims ?? true;
+    this.#whatFailed = this.holdsClaims ? 'nothing is started: a check failed' : 'what needs it waits: a check failed';
     this.#service = service;
     this.#tools = tools;
   }
@@ -147,6 +157,6 @@ class KeptService {
     this.#said = { text, at: now };
     const { name, code, message, fix } = first;
     const others = bad.slice(1).map((check) => check.name);
-    log.warn('nothing is started: a check failed', { service: this.name, name, code, reason: message, fix, others });
+    log.warn(this.#whatFailed, { service: this.name, name, code, reason: message, fix, others });
   }
 }

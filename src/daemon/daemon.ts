@@ -4,6 +4,8 @@ import { StalledError, TransientError } from '../errors.ts';
 import type { Step, StoryContext } from '../story/context.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
 import type { Watcher, World } from '../story/world.ts';
+import { type Announcer, createAnnouncer } from './announce/announcer.ts';
+import type { AnnounceSettings } from './announce/describe.ts';
 import { type Board, createBoard } from './board.ts';
 import { createLoop, type Loop, type LoopDeps } from './loop.ts';
 import { reclaimLost } from './resume.ts';
@@ -16,6 +18,8 @@ export interface DaemonDeps {
   readonly settings: LoopDeps['settings'];
   /** Why nothing new may be claimed, beside what git says; empty: nothing stands against it. */
   readonly hold?: () => readonly Reason[];
+  /** What people are told on the forge, where one is configured. Absent: nothing. */
+  readonly announce?: AnnounceSettings;
   /** Each result as it is recorded. */
   readonly onResult?: (result: Result) => void;
   /** Each change of where an action is. */
@@ -59,6 +63,7 @@ class StoryDaemon implements Daemon {
   readonly #context: StoryContext;
   readonly #tasks: Tasks;
   readonly #loop: Loop;
+  readonly #announcer: Announcer | null;
   readonly #results: Result[] = [];
   /** Aborted when the tasks have to let go of what can be taken up later. */
   readonly #stopping = new AbortController();
@@ -87,6 +92,12 @@ class StoryDaemon implements Daemon {
       setWorld: (seen) => this.#see(seen),
       hold: () => this.#held()[0] ?? null,
     });
+    const { forge } = deps.parts;
+    const { announce: settings } = deps;
+    this.#announcer =
+      forge === null || settings === undefined
+        ? null
+        : createAnnouncer({ context: this.#context, board: this.board, forge, settings });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -95,8 +106,10 @@ class StoryDaemon implements Daemon {
       await clock.sleep(this.#deps.settings.pollSeconds * 1000, signal);
     }
     control.onChange(() => this.#loop.wake(), signal);
+    const announced = signal.aborted ? undefined : this.#announcer?.run(signal);
     if (!signal.aborted) await this.#loop.run(signal);
     await this.#letGo();
+    await announced;
   }
 
   async once(signal: AbortSignal, only?: ReadonlySet<string>): Promise<OnceReport> {
@@ -106,6 +119,7 @@ class StoryDaemon implements Daemon {
     while (!signal.aborted) {
       const cycle = await this.#loop.cycle(signal, wanted);
       if (cycle.started === 0 && this.#tasks.quiet()) {
+        await this.#announcer?.once(signal);
         return report(this.#results, cycle.waiting, cycle.outage === null ? this.#held() : [cycle.outage]);
       }
       await this.#tasks.changed(signal);
@@ -158,6 +172,7 @@ class StoryDaemon implements Daemon {
   }
 
   #see(seen: World): void {
+    if (seen !== this.#world) this.#announcer?.wake();
     this.#world = seen;
     this.#lastLook = this.#deps.parts.clock.now();
   }
@@ -171,6 +186,7 @@ class StoryDaemon implements Daemon {
     this.board.tell(id, step.state, step.reason);
     this.#deps.onStep?.(id, step.state, step.reason);
     this.#tasks.note(id, step);
+    this.#announcer?.wake();
   }
 
   #recorded(result: Result): void {

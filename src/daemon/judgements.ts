@@ -21,6 +21,7 @@ interface Kept {
 
 /** Time alone can end a wait (not_before, approval_days): asked again after this long even if nothing has changed. */
 const KEPT_MS = 10_000;
+const AT_ONCE = 8;
 
 /**
  * Judges what is pending. While the world is the same, what was said of an action holds for a while, so that a thousand
@@ -39,8 +40,8 @@ export class Judgements {
     const ready: Ready[] = [];
     const ended: Ended[] = [];
     const waiting = new Map<string, Reason>();
-    for (const candidate of candidates) {
-      const verdict = await this.#one(candidate, world, signal);
+    const verdicts = await this.#each(candidates, world, signal);
+    for (const { candidate, verdict } of verdicts) {
       if (verdict.kind === 'ready') ready.push(verdict);
       else if (verdict.kind === 'ended') ended.push(verdict);
       else waiting.set(candidate.id, verdict.reason);
@@ -50,13 +51,27 @@ export class Judgements {
     return { ready, ended, waiting };
   }
 
+  /** Some at a time, in their order: one whose evidence is slow to come does not hold up the others. */
+  async #each(candidates: readonly Candidate[], world: World, signal: AbortSignal) {
+    const verdicts: { candidate: Candidate; verdict: Ready | Waiting | Ended }[] = [];
+    let next = 0;
+    const work = async () => {
+      for (let at = next++; at < candidates.length; at = next++) {
+        const candidate = candidates[at];
+        if (candidate !== undefined) verdicts[at] = { candidate, verdict: await this.#one(candidate, world, signal) };
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    return verdicts;
+  }
+
   async #one(candidate: Candidate, world: World, signal: AbortSignal): Promise<Ready | Waiting | Ended> {
     const { clock, control, log } = this.#context;
     const kept = this.#kept.get(candidate.id);
     const isFresh = kept?.world === world && clock.monotonic() - kept.at < KEPT_MS;
     try {
       if (isFresh && (await control.stopRequest(candidate.id)) === null) return kept.verdict;
-      const verdict = await judgeAction(candidate, this.#context, signal);
+      const verdict = await judgeAction(candidate, this.#context, { signal });
       if (verdict.kind === 'ended' || isOutage(verdict)) this.#kept.delete(candidate.id);
       else this.#kept.set(candidate.id, { world, at: clock.monotonic(), verdict });
       return verdict;

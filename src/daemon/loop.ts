@@ -7,6 +7,7 @@ import { reason, reasonOf } from '../story/reasons.ts';
 import type { Ready } from '../story/run-action.ts';
 import type { Watcher, World } from '../story/world.ts';
 import type { Board } from './board.ts';
+import { ForeignResults } from './foreign-results.ts';
 import { Judgements } from './judgements.ts';
 import { resumeOwn } from './resume.ts';
 import { chooseStarts, type Holder, holdersOf } from './slots.ts';
@@ -65,6 +66,7 @@ export function createLoop(deps: LoopDeps): Loop {
 class DaemonLoop implements Loop {
   readonly #deps: LoopDeps;
   readonly #judgements: Judgements;
+  readonly #foreign: ForeignResults;
   /** Monotonic times of the starts of the last minute. */
   readonly #starts: number[] = [];
   #waker = new AbortController();
@@ -74,6 +76,7 @@ class DaemonLoop implements Loop {
   constructor(deps: LoopDeps) {
     this.#deps = deps;
     this.#judgements = new Judgements(deps.context);
+    this.#foreign = new ForeignResults(deps.context, () => this.wake());
   }
 
   async cycle(signal: AbortSignal, only?: ReadonlySet<string>): Promise<Cycle> {
@@ -103,6 +106,7 @@ class DaemonLoop implements Loop {
       }
       await this.#rest(failures, signal);
     }
+    await this.#foreign.idle();
   }
 
   wake(): void {
@@ -133,7 +137,10 @@ class DaemonLoop implements Loop {
     const busy = new Set(tasks.holders().keys());
     const world = await this.#deps.watcher.look(signal);
     this.#deps.setWorld(world);
-    tidyBoard(board, world);
+    // Of all results there are: too much for a single cycle of `run --once`.
+    if (only === undefined) this.#foreign.look(world, signal);
+    const held = this.#foreign.held(world);
+    tidyBoard(board, world, held);
     reportOddities(world, context);
     await resumeOwn(world, tasks, context);
     const pending = [...world.candidates.values()].filter(
@@ -147,7 +154,7 @@ class DaemonLoop implements Loop {
     const started = (await holdBack({ world, ready, waiting, hold }, context))
       ? 0
       : this.#startReady(world, ready, waiting);
-    for (const [id, why] of waiting) board.tell(id, 'pending', why);
+    for (const [id, why] of [...waiting, ...held]) if (!tasks.has(id)) board.tell(id, 'pending', why);
     return { waiting, started: started + ended.length, outage: null };
   }
 
@@ -197,8 +204,8 @@ interface Held {
   readonly waiting: Map<string, Reason>;
 }
 
-function tidyBoard(board: Board, world: World): void {
-  const pending = new Set<string>(world.candidates.keys());
+function tidyBoard(board: Board, world: World, held: ReadonlyMap<string, Reason>): void {
+  const pending = new Set<string>([...world.candidates.keys(), ...held.keys()]);
   for (const line of board.lines()) if (line.state === 'pending' && !pending.has(line.id)) board.gone(line.id);
 }
 

@@ -18,7 +18,23 @@ export async function resumeOwn(world: World, tasks: Tasks, context: StoryContex
     if (entry.dispatcher !== dispatcher || entry.instance !== instance) continue;
     if (tasks.has(entry.id) || tasks.resting(entry.id) !== null) continue;
     const record = await noteOf(entry, world, context);
-    if (record !== null) takeUp({ ...record, claimed: true, entry }, world, tasks, context);
+    if (record === null) continue;
+    const recorded = await isRecorded(entry, world, context);
+    if (recorded !== null) takeUp({ ...record, claimed: true, entry }, recorded, { world, tasks, context });
+  }
+}
+
+/**
+ * Its result is in the repo, or was once. A foreign one ends no run of ours. null: whose it is can't be found out now.
+ */
+async function isRecorded(entry: JournalEntry, world: World, context: StoryContext): Promise<boolean | null> {
+  const result = world.catalogue.result(entry.id);
+  if (result === null) return world.everRecorded(entry.id);
+  try {
+    return (await context.ownResults.judge(world.tips.tip, [result])).get(result.path)?.kind === 'own';
+  } catch (error) {
+    if (error instanceof TransientError || error instanceof StalledError) return null;
+    throw error;
   }
 }
 
@@ -64,7 +80,13 @@ async function tidy(record: AttemptRecord, context: StoryContext): Promise<void>
   }
 }
 
-function takeUp(record: AttemptRecord, world: World, tasks: Tasks, context: StoryContext): void {
+interface Place {
+  readonly world: World;
+  readonly tasks: Tasks;
+  readonly context: StoryContext;
+}
+
+function takeUp(record: AttemptRecord, isOver: boolean, { world, tasks, context }: Place): void {
   const { id } = record.entry;
   if (record.entry.engine !== context.engine.kind) {
     const { engine } = record.entry;
@@ -73,7 +95,7 @@ function takeUp(record: AttemptRecord, world: World, tasks: Tasks, context: Stor
     });
     return;
   }
-  if (world.catalogue.result(id) !== null || world.everRecorded(id)) tasks.bury(record);
+  if (isOver) tasks.bury(record);
   else if (!record.unstarted) tasks.resume(record);
   else if (!world.candidates.has(record.entry.id)) tasks.bury(record);
 }

@@ -16,7 +16,7 @@ export function approvalSection(rules: readonly string[]) {
       .prefault(''),
     merge_quiet_seconds: z.number().min(0).max(3600).default(60),
     grace_minutes: z.number().min(0).max(1440).default(10),
-    forge_admins: z.literal(false).default(false),
+    forge_admins: z.boolean().default(false),
     bots: z.array(z.string().min(1)).default([]),
   });
 }

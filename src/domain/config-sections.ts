@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { approvalSection } from './config-approval.ts';
-import { gitUrlProblem, storeUrlProblem } from './config-urls.ts';
+import { forgeUrlProblem, gitUrlProblem, storeUrlProblem } from './config-urls.ts';
+import { readSignerLine } from './signer-line.ts';
 
 /**
  * The sections of `dispatcher.toml` that belong to no implementation, and the schema of the whole file. An empty string
@@ -82,7 +83,23 @@ const opsRepoSection = z.strictObject({
     .string()
     .regex(/^[^<>\p{Cc}]+ <[^<>\s]+>$/u, 'must be of the form: name <address>')
     .default('edge-dispatcher <edge-dispatcher@localhost>'),
-  signing_key_file: z.string().max(0).default(''),
+  signing_key_file: optionalFile(),
+  result_keys: z
+    .array(z.string().superRefine(refuse(signerProblem)))
+    .max(100)
+    .default([]),
+});
+
+const forgeSection = z.strictObject({
+  kind: z.enum(['forgejo', 'gitea', 'github']),
+  url: z.string().superRefine(refuse(forgeUrlProblem)),
+  repo: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\/[A-Za-z0-9._-]{1,100}$/, 'must be of the form owner/name')
+    .describe('The ops repo on the forge'),
+  token_file: optionalFile(),
+  admin_token_file: optionalFile(),
+  ca_file: optionalFile(),
 });
 
 const runnerSection = z.strictObject({ agent: z.array(z.string().min(1)).default([]) });
@@ -132,6 +149,11 @@ function toListen(text: string): Listen | null {
   return host === undefined || port > 65_535 ? null : { host, port };
 }
 
+function signerProblem(line: string): string | null {
+  const read = readSignerLine(line);
+  return read.ok ? null : read.rule;
+}
+
 /** Turns a function that says what is wrong, without quoting it, into a check of the schema. */
 function refuse(problemOf: (text: string) => string | null) {
   return (text: string, context: z.RefinementCtx): void => {
@@ -153,6 +175,7 @@ export function configSchema(available: Available, sections: SectionSchemas) {
     dispatcher: dispatcherSection.prefault({}),
     ops_repo: opsRepoSection,
     approval: approvalSection(available.rules).prefault({}),
+    forge: forgeSection.optional(),
     runner: runnerSection.prefault({}),
     mounts: mountsSection.prefault({}),
     engine: z.strictObject({ ...owned('engine'), kind: z.enum(Object.keys(available.engines)) }),

@@ -48,6 +48,14 @@ const SPACES = 'must not begin or end with white space';
 const HOST = 'must name a host, and no user or host that begins with -';
 const CREDENTIALS = 'must not hold a user or password: use username and token_file';
 
+/** Null: fine as the address of a forge (https; http on loopback only). */
+export function forgeUrlProblem(url: string): string | null {
+  if (url !== url.trim()) return SPACES;
+  const form = 'must be an address like https://forge.example';
+  if (/\p{Cc}/u.test(url) || !/^https?:\/\//i.test(url) || !URL.canParse(url)) return form;
+  return remoteProblem(url, new URL(url).protocol.slice(0, -1));
+}
+
 /** Null: fine as the place of output and artifacts. */
 export function storeUrlProblem(url: string): string | null {
   if (url !== url.trim()) return SPACES;

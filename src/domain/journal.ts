@@ -5,9 +5,11 @@ import { sha256 } from './ids.ts';
 const objectId = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
 const token = z.string().regex(/^[0-9a-f]{32}$/);
 const time = z.iso.datetime();
+/** Of an action, or of a sidecar's run (formats.md). Anybody who may push there may have written it. */
+const id = z.string().regex(/^(?:sidecar\/)?[a-z0-9][a-z0-9._-]{0,280}$/);
 
 export const journalEntrySchema = z.strictObject({
-  id: z.string().min(1).max(300),
+  id,
   blob: objectId,
   formula_blob: objectId,
   attempt: z.int().min(1),
@@ -30,7 +32,7 @@ export const journalEntrySchema = z.strictObject({
 export type JournalEntry = z.infer<typeof journalEntrySchema>;
 
 export const tombstoneSchema = z.strictObject({
-  id: z.string().min(1).max(300),
+  id,
   token,
   ended_at: time,
   group: z.string().nullable().optional(),

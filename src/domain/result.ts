@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { OUTCOMES } from './run.ts';
+import { escapedJson } from './text.ts';
 import { TIERS } from './tier.ts';
 
 /** `<id>.result.json` (formats.md, schema 1). A part that does not apply is null, never left out. */
@@ -75,7 +76,7 @@ export type Result = z.infer<typeof resultSchema>;
 /** Bytes of `logs` at most (formats.md). */
 export const LOG_EXCERPT_BYTES = 4096;
 
-/** Stable key order (that of the schema), two-space indent, final newline. */
+/** Stable key order (that of the schema), two-space indent, final newline; hidden characters only as escapes. */
 export function encodeResult(result: Result): Buffer {
-  return Buffer.from(`${JSON.stringify(resultSchema.parse(result), null, 2)}\n`);
+  return Buffer.from(`${escapedJson(JSON.stringify(resultSchema.parse(result), null, 2))}\n`);
 }

@@ -46,11 +46,23 @@ export function printable(text: string): string {
   );
 }
 
+/** JSON of the same value with nothing in it that changes how the text around it is shown; its own line ends stay. */
+export function escapedJson(json: string): string {
+  return json.replace(LINE_PARTS, (part: string, unsafe: string | undefined) => {
+    if (unsafe === undefined || unsafe === '\n') return part;
+    return [...Array(unsafe.length).keys()].map((at) => `\\u${hexUnit(unsafe.charCodeAt(at))}`).join('');
+  });
+}
+
 /** The text as a markdown code block: its fence is longer than any run of backticks inside. */
 export function fenced(text: string): string {
   const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map((run) => run.length));
   const fence = '`'.repeat(Math.max(3, longest + 1));
   return `${fence}\n${text}${text.endsWith('\n') ? '' : '\n'}${fence}`;
+}
+
+function hexUnit(unit: number): string {
+  return unit.toString(16).padStart(4, '0');
 }
 
 function hexOf(character: string): string {

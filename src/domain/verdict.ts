@@ -60,12 +60,12 @@ export function combine(
   const canBringPeople = required
     .flatMap((name) => evidenceOf(verdicts.get(name)))
     .some(({ person }) => person !== null);
-  if (isHopeless(missing, judged, canBringPeople)) return say('refused', 'ERR_APPROVAL_REFUSED', message);
+  if (isHopeless(missing, judged, canBringPeople)) return say('refused', refusalCode(judged), message);
   // With any formula it would be allowed: then the change of formula is what it waits for.
   const onlyFormula =
     context.formulaInForce !== null && combine(requirement, verdicts, { formulaInForce: null }).kind === 'allowed';
-  const code = onlyFormula ? 'ERR_FORMULA_CHANGED' : missing.find((part) => part.code !== null)?.code;
-  return say('waiting', code ?? 'ERR_APPROVAL_WAITING', message);
+  const code = onlyFormula ? 'ERR_FORMULA_CHANGED' : tellingOf(missing.map((part) => part.code));
+  return say('waiting', code ?? 'ERR_NEEDS_APPROVAL', message);
 }
 
 /**
@@ -95,7 +95,7 @@ function say(kind: 'waiting' | 'refused', code: Code, message: string): Verdict 
 function bound(name: string, verdict: RuleVerdict | undefined, { formulaInForce }: CombineContext): RuleVerdict {
   if (verdict === undefined) return wait('ERR_NO_RULE', `the rule ${name} is not available in this version`);
   if (verdict.kind !== 'met') return verdict;
-  if (verdict.evidence.length === 0) return wait('ERR_APPROVAL_WAITING', 'it names no evidence');
+  if (verdict.evidence.length === 0) return wait('ERR_NEEDS_APPROVAL', 'it names no evidence');
   const evidence = verdict.evidence.filter(
     ({ person, formulaBlob }) =>
       formulaInForce === null || formulaBlob === formulaInForce || (person === null && formulaBlob === null),
@@ -141,8 +141,24 @@ function ofRules(names: readonly string[], judged: Judged): Missing {
     return verdict === undefined || verdict.kind === 'met' ? [] : [{ name, verdict }];
   });
   const said = unmet.map(({ name, verdict }) => `${name}: ${verdict.message}`).join(', or ');
-  const code = unmet.find(({ verdict }) => verdict.kind === 'waiting')?.verdict.code ?? null;
-  return { message: said, code, people: false };
+  const codes = unmet.map(({ verdict }) => (verdict.kind === 'waiting' ? verdict.code : null));
+  return { message: said, code: tellingOf(codes), people: false };
+}
+
+/** Somebody looked and did not approve these bytes: that says more than that somebody else has not looked yet. */
+const TELLING: readonly Code[] = ['ERR_CHANGES_REQUESTED', 'ERR_APPROVED_OTHER_BYTES'];
+
+/** null: none waits. */
+function tellingOf(codes: readonly (Code | null)[]): Code | null {
+  const waiting = codes.filter((code) => code !== null);
+  return TELLING.find((code) => waiting.includes(code)) ?? waiting[0] ?? null;
+}
+
+/** What all rules that said no agree on. */
+function refusalCode(judged: Judged): Code {
+  const codes = new Set([...judged.values()].flatMap((verdict) => (verdict.kind === 'refused' ? [verdict.code] : [])));
+  const [only] = codes;
+  return codes.size === 1 && only !== undefined ? only : 'ERR_APPROVAL_REFUSED';
 }
 
 /** Some rule said no, none waits, and what is missing is not just people that a rule which is met may still bring. */

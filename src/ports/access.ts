@@ -44,6 +44,8 @@ export interface Access {
   check(signal?: AbortSignal): Promise<readonly Check[]>;
   /** State of each name, without reading a value. */
   states(names: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, SecretState>>;
+  /** Where the value of a secret lies, as people look for it in this store; never the value. Absent: by its name. */
+  placeOf?(name: string): string;
   /** Mints a single-use grant of exactly `secrets`. A grant that is never claimed ends by itself. */
   grant(request: GrantRequest, signal?: AbortSignal): Promise<Grant>;
   /** Throws StalledError (ERR_ACCESS_DENIED) when the grant is more or less than what was asked. */

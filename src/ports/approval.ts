@@ -10,6 +10,10 @@ export interface ApprovalSubject {
   readonly tip: Oid;
   /** The newest first-parent commit of `tip` that changed the path, where the caller knows it already. */
   readonly setBy?: { readonly commit: Oid; readonly committedAt: string };
+  /** Tip of the branch, where that is another commit: a change may be mapped to a commit that stands on `tip`. */
+  readonly branchTip?: Oid;
+  /** Asked for the claim: nothing that people could have changed since is remembered. Absent: it may be. */
+  readonly fresh?: boolean;
   /** Path of the formula file whose blob at the approved tree is noted in the evidence; null: binds none. */
   readonly formulaPath: string | null;
   /** Approvers in force for this subject. */

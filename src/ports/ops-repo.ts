@@ -51,7 +51,24 @@ export interface Tips {
 
 export type SignatureVerdict =
   | { readonly kind: 'good'; readonly principal: string; readonly fingerprint: string }
-  | { readonly kind: 'unsigned' | 'bad' | 'unknown-key' };
+  /** `fingerprint` is of the key that made it, whose it may be; null: the signature is of a kind that is not looked at. */
+  | { readonly kind: 'unknown-key'; readonly fingerprint: string | null }
+  | { readonly kind: 'unsigned' | 'bad' };
+
+/** An annotated tag beneath `refs/tags/approve/`. */
+export interface ApprovalTag {
+  /** Of the tag object. */
+  readonly oid: Oid;
+  /** Full name of the ref. */
+  readonly ref: string;
+  /** The commit that it names; a tag of anything else is left out. */
+  readonly commit: Oid;
+  /** Without the signature. Over 64 KiB: cut. */
+  readonly message: string;
+  readonly tagger: Person;
+  /** ISO 8601 in UTC. Claimed by whoever made the tag. */
+  readonly taggedAt: string;
+}
 
 /** One file to be written by a result commit. Create-only. */
 export interface NewFile {
@@ -98,11 +115,24 @@ export interface OpsRepo {
   /** Paths of all files ending in `suffix` that any commit reachable from `to` (and not from `from`) ever added. */
   everAdded(from: Oid | null, to: Oid, under: string, suffix: string): Promise<readonly string[]>;
   isAncestor(ancestor: Oid, descendant: Oid): Promise<boolean>;
-  /** Checked by git itself (ssh-keygen) against these keys only; `principal` is the one given with the key. */
-  verifySignature(commit: Oid, keys: readonly AllowedSigner[]): Promise<SignatureVerdict>;
+  /** Object id of the first-parent root of this commit: for one on the branch `root` of `Tips`, without asking the server. */
+  root(commit: Oid): Promise<Oid>;
+  /**
+   * Checked by git itself (ssh-keygen) against these keys only; `principal` is the one given with the key. `object` is a
+   * commit or an annotated tag.
+   */
+  verifySignature(object: Oid, keys: readonly AllowedSigner[]): Promise<SignatureVerdict>;
+  /**
+   * Makes these commits readable, also such as are on no branch: asks the server by id for those that the clone lacks.
+   * Answers which of them are there now; the server definitely has not got the others. Errors as `refresh`.
+   */
+  obtain(commits: readonly Oid[], signal?: AbortSignal): Promise<ReadonlySet<Oid>>;
+  /** The tags beneath `refs/tags/approve/` as the server has them now, ordered by ref. Errors as `refresh`. */
+  approvalTags(signal?: AbortSignal): Promise<readonly ApprovalTag[]>;
   /**
    * Commits new files on top of the newest tip and pushes by plain fast-forward; rebuilt when the branch moved. Answers
-   * when it has landed for good. Equal content that is already there has landed too.
+   * when it has landed for good. Equal content that is already there has landed too. Where a key is configured the commit
+   * is signed with it, or nothing is pushed: StalledError (ERR_SIGNING_KEY).
    */
   publish(file: NewFile, message: string): Promise<PublishAnswer>;
   /** Ends the batch process and whatever else is open. */

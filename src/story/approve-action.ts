@@ -1,8 +1,10 @@
-import type { ApprovalEvidence, RuleVerdict } from '../domain/verdict.ts';
+import type { ApprovalEvidence } from '../domain/verdict.ts';
 import { approvedAt, combine } from '../domain/verdict.ts';
 import { RefusedError } from '../errors.ts';
+import { askRules } from './ask-rules.ts';
 import type { StoryContext } from './context.ts';
 import type { ReadAction } from './read-action.ts';
+import { subjectOf } from './subject.ts';
 import { type Waiting, waiting } from './waiting.ts';
 import type { World } from './world.ts';
 
@@ -15,6 +17,12 @@ export interface Approval {
   readonly approvedAt: string;
 }
 
+export interface Asked {
+  readonly signal?: AbortSignal | undefined;
+  /** For the claim: what people could have changed meanwhile is asked again. */
+  readonly fresh?: boolean;
+}
+
 const DAY_MS = 86_400_000;
 
 /** Step 2: is exactly this blob approved for its tier? Throws RefusedError; answers why it waits while it can still come. */
@@ -22,10 +30,11 @@ export async function approveAction(
   read: ReadAction,
   world: World,
   context: StoryContext,
-  signal?: AbortSignal,
+  asked: Asked = {},
 ): Promise<Approval | Waiting> {
   const requirement = context.settings.requirements[read.tier];
-  const verdicts = await askRules(read, world, context, signal);
+  const subject = { ...subjectOf(read, world, context), fresh: asked.fresh ?? false };
+  const verdicts = await askRules(requirement, context.rules, subject, asked.signal);
   const verdict = combine(requirement, verdicts, { formulaInForce: read.formula.blob });
   const days = context.settings.approvalDays;
   if (verdict.kind !== 'allowed') {
@@ -39,26 +48,6 @@ export async function approveAction(
     throw new RefusedError('ERR_APPROVAL_EXPIRED', `its approval of ${at} is older than ${days} days`);
   }
   return { kind: 'allowed', required: verdict.required, evidence: verdict.evidence, approvedAt: at };
-}
-
-/** Rules that are not there stay without a verdict, and a tier that needs one waits. */
-async function askRules(read: ReadAction, world: World, context: StoryContext, signal: AbortSignal | undefined) {
-  const requirement = context.settings.requirements[read.tier];
-  const subject = {
-    path: read.candidate.file.path,
-    blob: read.candidate.file.entry.oid,
-    tip: world.tips.tip,
-    setBy: { commit: read.candidate.commit, committedAt: read.candidate.committedAt },
-    formulaPath: `${context.settings.formulasDir}/${read.formula.name}.toml`,
-    approvers: world.inForce.policy?.policy.approvers ?? [],
-    selfApprove: requirement?.selfApprove ?? false,
-  };
-  const verdicts = new Map<string, RuleVerdict>();
-  for (const name of new Set([...(requirement?.all ?? []), ...(requirement?.any ?? [])])) {
-    const rule = context.rules.get(name);
-    if (rule !== undefined) verdicts.set(name, await rule.evaluate(subject, signal));
-  }
-  return verdicts;
 }
 
 function later(at: string, notBefore: string | null): string {

@@ -1,3 +1,4 @@
+import { cancelledId, isCancelPath } from '../domain/cancel.ts';
 import { type ActionId, isActionId } from '../domain/ids.ts';
 import type { TreeChange, TreeEntry } from '../ports/ops-repo.ts';
 
@@ -23,12 +24,13 @@ export interface Catalogue {
   /** The result at the tip (of several the first by its path); null if there is none. */
   result(id: string): TreeEntry | null;
   results(): Iterable<readonly [string, TreeEntry]>;
+  /** Cancel requests of an id in whatever folder, in the order of their paths. */
+  cancels(id: string): readonly TreeEntry[];
   /** Files whose stem is no id: they get no result. */
   misnamed(): readonly TreeEntry[];
 }
 
 const RESULT = '.result.json';
-const CANCEL = '.cancel.toml';
 const ACTION = '.toml';
 
 /** Path of the result that belongs beside an action file. */
@@ -42,7 +44,7 @@ export function resultId(path: string): string {
 }
 
 /** A cancel request lies beside its action and is none itself. */
-const isActionName = (name: string) => name.endsWith(ACTION) && !name.endsWith(CANCEL);
+const isActionName = (name: string) => name.endsWith(ACTION) && !isCancelPath(name);
 const byPath = (a: { readonly path: string }, b: { readonly path: string }) => (a.path < b.path ? -1 : 1);
 const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1);
 
@@ -53,11 +55,12 @@ export function createCatalogue(): Catalogue {
 class TreeCatalogue implements Catalogue {
   readonly #actions = new Map<string, Map<string, ActionFile>>();
   readonly #results = new Map<string, Map<string, TreeEntry>>();
+  readonly #cancels = new Map<string, Map<string, TreeEntry>>();
   readonly #misnamed = new Map<string, TreeEntry>();
   readonly #waiting = new Set<string>();
 
   load(entries: readonly TreeEntry[]): void {
-    for (const map of [this.#actions, this.#results, this.#misnamed, this.#waiting]) map.clear();
+    for (const map of [this.#actions, this.#results, this.#cancels, this.#misnamed, this.#waiting]) map.clear();
     for (const entry of entries) this.#add(entry);
   }
 
@@ -85,19 +88,22 @@ class TreeCatalogue implements Catalogue {
     }
   }
 
+  cancels(id: string): readonly TreeEntry[] {
+    return [...(this.#cancels.get(id)?.values() ?? [])].toSorted(byPath);
+  }
+
   misnamed(): readonly TreeEntry[] {
     return [...this.#misnamed.values()];
   }
 
   #add(entry: TreeEntry): void {
     const name = nameOf(entry.path);
+    const cancelled = cancelledId(name);
     if (name.endsWith(RESULT)) {
-      this.#results.set(
-        resultId(name),
-        (this.#results.get(resultId(name)) ?? new Map<string, TreeEntry>()).set(entry.path, entry),
-      );
+      addTo(this.#results, resultId(name), entry);
       this.#settle(resultId(name));
-    } else if (isActionName(name)) this.#addAction(name.slice(0, -ACTION.length), entry);
+    } else if (cancelled !== null) addTo(this.#cancels, cancelled, entry);
+    else if (isActionName(name)) this.#addAction(name.slice(0, -ACTION.length), entry);
   }
 
   #addAction(id: string, entry: TreeEntry): void {
@@ -114,23 +120,31 @@ class TreeCatalogue implements Catalogue {
   #remove(path: string): void {
     const name = nameOf(path);
     this.#misnamed.delete(path);
+    const cancelled = cancelledId(name);
     if (name.endsWith(RESULT)) {
-      const results = this.#results.get(resultId(name));
-      results?.delete(path);
-      if (results?.size === 0) this.#results.delete(resultId(name));
+      removeFrom(this.#results, resultId(name), path);
       this.#settle(resultId(name));
-    } else if (isActionName(name)) this.#removeAction(name.slice(0, -ACTION.length), path);
-  }
-
-  #removeAction(id: string, path: string): void {
-    const files = this.#actions.get(id);
-    files?.delete(path);
-    if (files?.size === 0) this.#actions.delete(id);
-    this.#settle(id);
+    } else if (cancelled !== null) removeFrom(this.#cancels, cancelled, path);
+    else if (isActionName(name)) {
+      removeFrom(this.#actions, name.slice(0, -ACTION.length), path);
+      this.#settle(name.slice(0, -ACTION.length));
+    }
   }
 
   #settle(id: string): void {
     if (this.#actions.has(id) && !this.#results.has(id)) this.#waiting.add(id);
     else this.#waiting.delete(id);
   }
+}
+
+type ById<T> = Map<string, Map<string, T>>;
+
+function addTo(byId: ById<TreeEntry>, id: string, entry: TreeEntry): void {
+  byId.set(id, (byId.get(id) ?? new Map<string, TreeEntry>()).set(entry.path, entry));
+}
+
+function removeFrom<T>(byId: ById<T>, id: string, path: string): void {
+  const files = byId.get(id);
+  files?.delete(path);
+  if (files?.size === 0) byId.delete(id);
 }

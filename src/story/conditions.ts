@@ -3,8 +3,15 @@ import { parseAction } from '../domain/action.ts';
 import { resultSchema } from '../domain/result.ts';
 import { RefusedError } from '../errors.ts';
 import type { OpsRepo } from '../ports/ops-repo.ts';
+import { foreignReason } from './foreign-reason.ts';
+import type { OwnResults } from './own-results.ts';
 import { type Waiting, waiting } from './waiting.ts';
 import type { Candidate, World } from './world.ts';
+
+interface Tools {
+  readonly opsRepo: OpsRepo;
+  readonly ownResults: OwnResults;
+}
 
 /**
  * What has to hold before an attempt beside the approval: time and dependencies. Answers why it waits,
@@ -13,7 +20,7 @@ import type { Candidate, World } from './world.ts';
 export async function checkConditions(
   action: Action,
   world: World,
-  tools: { readonly opsRepo: OpsRepo; readonly now: Date },
+  tools: Tools & { readonly now: Date },
 ): Promise<Waiting | null> {
   const { now } = tools;
   if (action.expires_at !== null && now >= new Date(action.expires_at)) {
@@ -22,7 +29,7 @@ export async function checkConditions(
   if (action.not_before !== null && now < new Date(action.not_before)) {
     return waiting('ERR_NOT_BEFORE', `not_before is ${action.not_before}`);
   }
-  return checkDependencies(action, world, tools.opsRepo);
+  return checkDependencies(action, world, tools);
 }
 
 /** No claim where any commit ever held a result of this id, or where the journal remembers its end. */
@@ -39,10 +46,19 @@ export function checkHistory(candidate: Candidate, world: World): Waiting | null
   return null;
 }
 
-async function checkDependencies(action: Action, world: World, opsRepo: OpsRepo): Promise<Waiting | null> {
+async function checkDependencies(
+  action: Action,
+  world: World,
+  { opsRepo, ownResults }: Tools,
+): Promise<Waiting | null> {
   for (const id of action.depends_on) {
     const entry = world.catalogue.result(id);
     if (entry === null) return waiting('ERR_DEPENDENCY_WAITING', `${id} has no result yet`);
+    const whose = (await ownResults.judge(world.tips.tip, [entry])).get(entry.path);
+    if (whose?.kind === 'foreign') {
+      const why = foreignReason(whose);
+      return { kind: 'waiting', reason: { ...why, message: `it depends on ${id}: ${why.message}` } };
+    }
     const outcome = readOutcome(await opsRepo.read(entry.oid));
     if (outcome !== 'succeeded') {
       throw new RefusedError('ERR_DEPENDENCY_FAILED', `${id} ended ${outcome ?? 'with a result that is unreadable'}`);

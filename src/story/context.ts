@@ -7,11 +7,13 @@ import type { ApprovalRule } from '../ports/approval.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Control } from '../ports/control.ts';
 import type { Engine } from '../ports/engine.ts';
+import type { Forge } from '../ports/forge.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 import type { OpsRepo } from '../ports/ops-repo.ts';
 import type { Records } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
+import type { OwnResults } from './own-results.ts';
 import type { World } from './world.ts';
 
 /** What every step of the story may use. */
@@ -26,6 +28,9 @@ export interface StoryContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly rules: ReadonlyMap<string, ApprovalRule>;
+  readonly ownResults: OwnResults;
+  /** Witness of who proposed and pushed what; null: none is configured. */
+  readonly forge: Forge | null;
   readonly settings: StorySettings;
   /** The newest world; steps that take a verdict again ask it anew. */
   readonly world: () => World;
@@ -39,6 +44,8 @@ export interface StorySettings {
   readonly instance: string;
   /** What each tier needs; null: nothing configured, waits for ever. */
   readonly requirements: Readonly<Record<Tier, Requirement | null>>;
+  /** Name of the branch of the ops repo, as the forge knows it. */
+  readonly branch: string;
   readonly actionsDir: string;
   readonly formulasDir: string;
   readonly agent: readonly string[];

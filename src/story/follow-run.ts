@@ -6,6 +6,7 @@ import { tokenOf } from './claim-attempt.ts';
 import type { StoryContext } from './context.ts';
 import { persist, ShuttingDown } from './persist.ts';
 import { reason } from './reasons.ts';
+import { claimedAction, type StopWatch, watchStopWish } from './stop-wish.ts';
 
 export interface Followed {
   readonly end: RunEnd;
@@ -75,11 +76,12 @@ async function forgetRequest(record: AttemptRecord, context: StoryContext): Prom
 function watchForStop(run: Run, record: AttemptRecord, context: StoryContext, outer: AbortSignal) {
   const over = new AbortController();
   const signal = AbortSignal.any([outer, over.signal]);
+  const wishes = watchStopWish(claimedAction(record), context, signal);
   let asked: StopRequest | null = null;
   let at = 0;
   const work = (async () => {
     while (!signal.aborted && asked === null) {
-      asked = (await wishOf(record, context)) ?? pastDeadline(record, context);
+      asked = (await wishOf(wishes, record, context)) ?? pastDeadline(record, context);
       if (asked === null) await context.clock.sleep(STOP_POLL_MS, signal);
       else at = asked.at === undefined ? context.clock.now().getTime() : Date.parse(asked.at);
     }
@@ -114,16 +116,16 @@ function reached(end: RunEnd, asked: { readonly wish: StopRequest; readonly at: 
 }
 
 /** A wish that can't be read now is read at the next poll; the deadline counts all the same. */
-async function wishOf(record: AttemptRecord, context: StoryContext): Promise<StopRequest | null> {
+async function wishOf(wishes: StopWatch, record: AttemptRecord, context: StoryContext): Promise<StopRequest | null> {
   try {
-    return await context.control.stopRequest(record.entry.id);
+    return await wishes();
   } catch (error) {
     context.log.debug('cannot see whether a cancel was asked for', { id: record.entry.id, err: toError(error) });
     return null;
   }
 }
 
-/** A cancel request is a small local file: this is how late it is seen at most. */
+/** The operator's wish is a small local file: this is how late it is seen at most. */
 const STOP_POLL_MS = 250;
 
 function pastDeadline(record: AttemptRecord, context: StoryContext): StopRequest | null {

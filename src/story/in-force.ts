@@ -12,7 +12,7 @@ import {
   type Told,
 } from './gated-files.ts';
 import { createGatedLine, type GatedLine } from './gated-line.ts';
-import { createEditJudge, type EditJudge, type FileEdit, type PolicyInForce } from './judge-edit.ts';
+import { createEditJudge, type EditAsked, type EditJudge, type FileEdit, type PolicyInForce } from './judge-edit.ts';
 
 /*
  * Which policy and which formulas count.
@@ -23,6 +23,7 @@ import { createEditJudge, type EditJudge, type FileEdit, type PolicyInForce } fr
  *
  *   approved            in force from that commit on
  *   not approved (yet)  changes nothing, is told as pending; asked again at every look
+ *   forge away          what was never decided may be in force or not: what depends on it waits
  *   cannot be read      changes nothing, whoever approves it: the version before stays in force
  *   deletion            takes effect at once: a deleted formula runs nothing, a deleted policy makes everything wait
  *
@@ -124,11 +125,16 @@ class Walk {
 
   async at(tip: Oid, signal: AbortSignal | undefined): Promise<InForce> {
     if (!(await this.#line.follow(tip))) return untrusted(this.#deps.trustedCommit);
-    const policy = await this.#walkPolicy(signal);
+    const asked = { branchTip: tip, signal };
+    const policy = await this.#walkPolicy(asked);
+    // Nobody knows who judges the formulas, and an older one would say no to what the newer one allows.
+    if (policy.pending !== null && isAway(policy.pending)) {
+      return { policy: null, policyProblem: policy.pending.reason, formulas: new Map(), pending: [policy.pending] };
+    }
     const formulas = new Map<string, FormulaInForce>();
     const pending = policy.pending === null ? [] : [policy.pending];
     for (const path of this.#formulaPaths()) {
-      const found = await this.#walkFormula(path, policy.judges, signal);
+      const found = await this.#walkFormula(path, policy.judges, asked);
       if (found.inForce !== null) formulas.set(formulaNameOf(path), found.inForce);
       if (found.pending !== null) pending.push(found.pending);
     }
@@ -136,7 +142,7 @@ class Walk {
   }
 
   /** Forwards, because each version judges the next. */
-  async #walkPolicy(signal: AbortSignal | undefined): Promise<PolicyWalk> {
+  async #walkPolicy(asked: EditAsked): Promise<PolicyWalk> {
     let { inForce, pending } = await this.#trustedPolicy();
     const judges: Judge[] = inForce === null ? [] : [{ since: -1, policy: inForce }];
     for (const [index, edit] of this.#editsOf(this.#deps.paths.policyFile)) {
@@ -146,7 +152,9 @@ class Walk {
         continue;
       }
       const file = await this.#files.policy(edit.entry);
-      const decision = await this.#judge.decide(edit, file, judgeOf(judges, index), signal);
+      const decision = await this.#judge.decide(edit, file, judgeOf(judges, index), asked);
+      // Whoever it names would judge what comes after, so nothing after it can be decided either.
+      if (decision.kind === 'unknown') return { inForce: null, pending: pendingOf(edit, decision.reason), judges: [] };
       if (decision.kind === 'effective') {
         inForce = { blob: edit.entry.oid, commit: edit.commit, policy: decision.value };
         judges.push({ since: index, policy: inForce });
@@ -167,13 +175,14 @@ class Walk {
   async #walkFormula(
     path: string,
     judges: readonly Judge[],
-    signal: AbortSignal | undefined,
+    asked: EditAsked,
   ): Promise<{ inForce: FormulaInForce | null; pending: PendingEdit | null }> {
     let newest: PendingEdit | null = null;
     for (const [index, edit] of this.#editsOf(path).toReversed()) {
       if (!leavesFile(edit)) return { inForce: null, pending: newest };
       const file = await this.#files.formula(edit.entry);
-      const decision = await this.#judge.decide(edit, file, judgeOf(judges, index), signal);
+      const decision = await this.#judge.decide(edit, file, judgeOf(judges, index), asked);
+      if (decision.kind === 'unknown') return { inForce: null, pending: pendingOf(edit, decision.reason) };
       if (decision.kind === 'effective') {
         const inForce = formulaOf(edit, decision.value, null);
         return { inForce, pending: unlessSame(newest, inForce) };
@@ -233,6 +242,11 @@ function pendingOf(
 /** An edit that only brings back the bytes that are in force anyway holds nothing up. */
 function unlessSame(newest: PendingEdit | null, { blob }: FormulaInForce): PendingEdit | null {
   return newest?.reason.code === 'ERR_FORMULA_UNAPPROVED' && newest.blob === blob ? null : newest;
+}
+
+/** The forge is away, so that nobody knows whether this is in force. */
+function isAway({ reason }: PendingEdit): boolean {
+  return reason.code.startsWith('ERR_FORGE_');
 }
 
 function policyProblem({ inForce, pending }: PolicyWalk): Told | null {

@@ -37,7 +37,13 @@ export async function readAction(candidate: Candidate, world: World, opsRepo: Op
   const inForce = world.inForce.formulas.get(action.formula);
   if (inForce?.formula == null) return formulaMissing(action, world);
   const formula = inForce.formula;
-  refuseTooMuch(checkAgainstFormula(action, formula, candidate.file.path));
+  const problems = checkAgainstFormula(action, formula, candidate.file.path);
+  const newer = pendingOf(action.formula, world);
+  // The version that it was written for may still come into force: that is no time for a definite no.
+  if (newer !== undefined && problems.some(({ severity }) => severity === 'error')) {
+    return waiting(newer.reason.code, newer.reason.message);
+  }
+  refuseTooMuch(problems);
   const policy = world.inForce.policy;
   if (policy === null) {
     const problem = world.inForce.policyProblem;
@@ -72,9 +78,14 @@ async function readBytes(candidate: Candidate, opsRepo: OpsRepo): Promise<{ acti
   });
 }
 
+/** A version of the formula that is not in force (yet). */
+function pendingOf(formula: string, world: World) {
+  return world.inForce.pending.find((file) => file.path.endsWith(`/${formula}.toml`));
+}
+
 /** Told apart: no such file at all (invalid), a file that nobody approved yet, and one that is no formula. */
 function formulaMissing(action: Action, world: World): Waiting {
-  const pending = world.inForce.pending.find((file) => file.path.endsWith(`/${action.formula}.toml`));
+  const pending = pendingOf(action.formula, world);
   if (pending !== undefined) return waiting(pending.reason.code, pending.reason.message);
   const broken = world.inForce.formulas.get(action.formula)?.problem;
   if (broken != null) return waiting(broken.code, broken.message);

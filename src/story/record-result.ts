@@ -15,12 +15,24 @@ export async function publishResult(result: Result, context: StoryContext): Prom
   const answer = await context.opsRepo.publish({ path, content: encodeResult(result) }, subjectOf(result));
   if (answer.kind === 'landed') return { kind: 'recorded', result };
   const there = await readResult(answer.blob, context.opsRepo);
-  if (there !== null && sameEnd(there, result)) return { kind: 'recorded', result: there };
+  // Whoever reads the journal knows the token of the attempt: only a result of ours says that this end is recorded.
+  if (there !== null && sameEnd(there, result) && (await isOurs(path, answer.blob, context))) {
+    return { kind: 'recorded', result: there };
+  }
   const who = there?.attempt?.dispatcher ?? 'somebody else';
   return {
     kind: 'conflict',
     reason: reason('ERR_RESULT_CONFLICT', `${path} holds another result, of ${who}; ours is ${result.outcome}`),
   };
+}
+
+async function isOurs(path: string, blob: Oid, { opsRepo, ownResults }: StoryContext): Promise<boolean> {
+  if (!ownResults.areSigned) return true;
+  // The world may be older than what lies there.
+  const { tip } = await opsRepo.refresh();
+  const entry = await opsRepo.entryAt(tip, path);
+  if (entry?.oid !== blob) return false;
+  return (await ownResults.judge(tip, [entry])).get(path)?.kind === 'own';
 }
 
 function subjectOf(result: Result): string {

@@ -1,6 +1,6 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import type { RunEnd } from '../domain/run.ts';
-import { type Approval, approveAction } from './approve-action.ts';
+import { type Approval, type Asked, approveAction } from './approve-action.ts';
 import { claimAttempt, dropNote } from './claim-attempt.ts';
 import { checkConditions, checkHistory } from './conditions.ts';
 import type { Ending, StoryContext } from './context.ts';
@@ -12,6 +12,7 @@ import { type Ended, noOrNotYet } from './no-or-not-yet.ts';
 import { outcomeOf } from './outcome.ts';
 import { type ReadAction, readAction } from './read-action.ts';
 import { reason } from './reasons.ts';
+import { claimedAction, pendingAction, stopWish } from './stop-wish.ts';
 import { isWaiting, type Waiting, waiting } from './waiting.ts';
 import type { Candidate } from './world.ts';
 
@@ -37,22 +38,22 @@ export interface Ready {
 export async function judgeAction(
   candidate: Candidate,
   context: StoryContext,
-  signal?: AbortSignal,
+  asked: Asked = {},
 ): Promise<Ready | Waiting | Ended> {
   const world = context.world();
   try {
     // Before the wish to cancel: there is no result while somebody's run of it may live.
     const past = await pastOf(candidate, context);
     if (past !== null) return past;
-    const stop = await context.control.stopRequest(candidate.id);
+    const stop = await stopWish(pendingAction(candidate, context), context, asked.signal);
     if (stop !== null) {
       return { kind: 'ended', candidate, outcome: 'cancelled', reason: reason('ERR_CANCELLED', stop.message, stop.by) };
     }
     const read = await readAction(candidate, world, context.opsRepo);
     if (isWaiting(read)) return read;
-    const tools = { opsRepo: context.opsRepo, now: context.clock.now() };
+    const tools = { ...context, now: context.clock.now() };
     const held = await checkConditions(read.action, world, tools);
-    const approval = await approveAction(read, world, context, signal);
+    const approval = await approveAction(read, world, context, asked);
     if (isWaiting(approval)) return approval;
     return held ?? { kind: 'ready', read, approval };
   } catch (error) {
@@ -103,9 +104,9 @@ async function judgeAgain(ready: Ready, record: AttemptRecord, context: StoryCon
   const { read } = ready;
   const now = world.candidates.get(read.candidate.id);
   if (now?.file.entry.oid !== read.candidate.file.entry.oid || now.file.path !== read.candidate.file.path) {
-    return waiting('ERR_APPROVAL_WAITING', 'its bytes at the tip changed while it was being started');
+    return waiting('ERR_NEEDS_APPROVAL', 'its bytes at the tip changed while it was being started');
   }
-  const again = await judgeAction(now, context);
+  const again = await judgeAction(now, context, { fresh: true });
   if (again.kind !== 'ready') return again;
   // The note may be of an earlier try, with the formula of then in its payload.
   const blobs = [read.formula.blob, record.entry.formula_blob];
@@ -124,7 +125,7 @@ export async function finishAttempt(
 ): Promise<Ending> {
   const { id } = claimed.entry;
   const way = { context, signal };
-  const dispatched = await lasting(id, 'dispatching', () => dispatchOrStop(claimed, context), way);
+  const dispatched = await lasting(id, 'dispatching', () => dispatchOrStop(claimed, way), way);
   if (dispatched.kind === 'unstarted') return nextAttempt(claimed, dispatched.message, way);
   if (dispatched.kind === 'cancelled') return endWithoutRun(claimed, dispatched.end, way);
   if (dispatched.kind === 'unknown') return endWithoutRun(claimed, outcomeOf(dispatched, null, null), way);
@@ -150,8 +151,8 @@ async function endUnplaced(
 }
 
 /** A cancel that came before the dispatch: proven not to have started, it is cancelled without a run. */
-async function dispatchOrStop(record: AttemptRecord, context: StoryContext) {
-  const stop = await context.control.stopRequest(record.entry.id);
+async function dispatchOrStop(record: AttemptRecord, { context, signal }: Way) {
+  const stop = await stopWish(claimedAction(record), context, signal);
   if (stop === null || (await hasRun(record, context))) return dispatchRun(record, context);
   const proven = await proveUnstarted(record, 'it was cancelled before', context);
   if (proven.kind !== 'unstarted') return proven;

@@ -1,6 +1,6 @@
-import type { ActionId, Oid } from '../domain/ids.ts';
+import { type ActionId, isActionId, type Oid } from '../domain/ids.ts';
 import type { Journal, JournalView } from '../ports/journal.ts';
-import type { OpsRepo, Tips } from '../ports/ops-repo.ts';
+import type { OpsRepo, Tips, TreeEntry } from '../ports/ops-repo.ts';
 import { type ActionFile, type Catalogue, createCatalogue, resultId } from './catalogue.ts';
 import type { InForce, InForceWalk } from './in-force.ts';
 
@@ -15,6 +15,16 @@ export interface Candidate {
   readonly duplicates: readonly string[];
 }
 
+/** A cancel request at the tip, with the commit that set its present bytes. */
+export interface CancelFile {
+  readonly id: ActionId;
+  readonly path: string;
+  readonly entry: TreeEntry;
+  /** Newest first-parent commit that changed the path; its committer date. */
+  readonly commit: Oid;
+  readonly committedAt: string;
+}
+
 /** Everything that is known of the outside at one moment. Replaced as a whole by the next look. */
 export interface World {
   readonly tips: Tips;
@@ -22,6 +32,8 @@ export interface World {
   readonly inForce: InForce;
   readonly journal: JournalView;
   readonly candidates: ReadonlyMap<string, Candidate>;
+  /** Cancel requests of what is pending or live, by their paths; what has ended has none any more. */
+  readonly cancels: ReadonlyMap<string, CancelFile>;
   /** A commit of the branch once held a result of this id. */
   everRecorded(id: string): boolean;
   /** The branch itself asks for a pause (`vault/PAUSE`). */
@@ -75,7 +87,8 @@ class GitWatcher implements Watcher {
     const inForce = await this.#deps.inForce.at(tips.tip, signal);
     if (this.#last !== null && same(this.#last, { tips, view, inForce })) return this.#last;
     const files = this.#catalogue.pending();
-    await this.#findSetters(tips.tip, files);
+    const wishes = wishesOf(this.#catalogue, files, view);
+    await this.#findSetters(tips.tip, [...files, ...wishes]);
     const pause = await opsRepo.entryAt(tips.tip, paths.pauseFile);
     this.#last = {
       tips,
@@ -83,6 +96,7 @@ class GitWatcher implements Watcher {
       inForce,
       journal: view,
       candidates: candidatesOf(files, this.#setters),
+      cancels: cancelsOf(wishes, this.#setters),
       everRecorded: (id) => this.#recorded.has(id),
       pausedByBranch: pause !== null,
     };
@@ -116,8 +130,8 @@ class GitWatcher implements Watcher {
     }
   }
 
-  /** Who set the bytes of each pending action; asked only for those whose bytes are new to us. */
-  async #findSetters(tip: Oid, files: readonly ActionFile[]): Promise<void> {
+  /** Who set the bytes of each of these files; asked only for those whose bytes are new to us. */
+  async #findSetters(tip: Oid, files: readonly Pick<ActionFile, 'path' | 'entry'>[]): Promise<void> {
     const unknown = files.filter((file) => this.#setters.get(file.path)?.blob !== file.entry.oid);
     if (unknown.length > 0) {
       const found = await this.#deps.opsRepo.lastChanged(
@@ -163,4 +177,24 @@ function candidatesOf(
     candidates.set(file.id, first ? { id: file.id, file, commit, committedAt, duplicates } : { ...other, duplicates });
   }
   return candidates;
+}
+
+type Wish = Pick<CancelFile, 'id' | 'path' | 'entry'>;
+
+/** An attempt that is live may have lost its action's file, and is to be stopped all the same. */
+function wishesOf(catalogue: Catalogue, files: readonly ActionFile[], journal: JournalView): readonly Wish[] {
+  const live = [...journal.entries.keys()].filter(isActionId);
+  const ids = new Set([...files.map(({ id }) => id), ...live]);
+  return [...ids].flatMap((id) => catalogue.cancels(id).map((entry) => ({ id, path: entry.path, entry })));
+}
+
+function cancelsOf(wishes: readonly Wish[], setters: ReadonlyMap<string, Setter>): ReadonlyMap<string, CancelFile> {
+  return new Map(
+    wishes.flatMap((wish) => {
+      const setter = setters.get(wish.path);
+      if (setter === undefined) return [];
+      const { commit, committedAt } = setter;
+      return [[wish.path, { ...wish, commit, committedAt }] as const];
+    }),
+  );
 }

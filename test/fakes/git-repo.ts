@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { oid as asOid, type Oid } from '../../src/domain/ids.ts';
+import { type FileContent, importStream } from './fast-import.ts';
 
 /**
  * Makes ops repos with real git: a bare remote, and a writer that commits to a scratch clone of it by plumbing (no work
@@ -15,8 +16,7 @@ interface Who {
   readonly email: string;
 }
 
-/** Content of a file; null removes it. `mode` makes it a link (120000), an executable (100755) or a submodule (160000: `content` is the commit). */
-export type FileContent = string | Uint8Array | null | { readonly mode: string; readonly content: string };
+export type { FileContent };
 
 export interface CommitOptions {
   readonly message?: string;
@@ -35,6 +35,8 @@ export interface SigningKey {
   readonly publicKey: string;
   /** An armoured SSH signature of the text for this purpose (git's is `git`). */
   sign(text: string, namespace: string): Promise<string>;
+  /** `SHA256:…` */
+  fingerprint(): Promise<string>;
 }
 
 const someone: Who = { name: 'Some One', email: 'someone@example.org' };
@@ -45,15 +47,41 @@ export async function temporaryFolder(prefix = 'edge-git-'): Promise<{ dir: stri
   return { dir, remove: () => rm(dir, { recursive: true, force: true, maxRetries: 5 }) };
 }
 
-/** Makes an empty bare repo in `dir` and answers its path. */
+/** Makes an empty bare repo in `dir` and answers its path. It does not tidy itself up: that would be a process a push. */
 export async function createRemote(
   dir: string,
   options: { readonly branch?: string; readonly objectFormat?: 'sha1' | 'sha256' } = {},
 ): Promise<string> {
+  const format = options.objectFormat ?? 'sha1';
+  const empty = emptyRepos.get(format) ?? emptyRepo(format);
+  emptyRepos.set(format, empty);
+  const { folders, config } = await empty;
   await mkdir(dir, { recursive: true });
-  const format = `--object-format=${options.objectFormat ?? 'sha1'}`;
-  await git(['init', '--quiet', '--bare', '--template=', format, '-b', options.branch ?? 'main', dir], {});
+  for (const folder of folders) await mkdir(path.join(dir, folder), { recursive: true });
+  await writeFile(
+    path.join(dir, 'config'),
+    `${config}[gc]\n\tauto = 0\n[receive]\n\tautogc = false\n[maintenance]\n\tauto = false\n`,
+  );
+  await writeFile(path.join(dir, 'HEAD'), `ref: refs/heads/${options.branch ?? 'main'}\n`);
   return dir;
+}
+
+/** What `git init` makes. Tests need a thousand repos, and to copy one costs a tenth of making it. */
+interface EmptyRepo {
+  readonly folders: readonly string[];
+  readonly config: string;
+}
+
+const emptyRepos = new Map<string, Promise<EmptyRepo>>();
+
+async function emptyRepo(format: string): Promise<EmptyRepo> {
+  const { dir, remove } = await temporaryFolder();
+  await git(['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, dir], {});
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory());
+  const config = await readFile(path.join(dir, 'config'), 'utf8');
+  await remove();
+  return { folders: folders.map(({ parentPath, name }) => path.relative(dir, path.join(parentPath, name))), config };
 }
 
 /** Makes an Ed25519 key pair without passphrase. */
@@ -64,7 +92,8 @@ export async function createSigningKey(dir: string, name = 'key'): Promise<Signi
   const [type = '', key = ''] = (await readFile(`${file}.pub`, 'utf8')).split(' ');
   const sign = (text: string, namespace: string): Promise<string> =>
     execute('ssh-keygen', ['-q', '-Y', 'sign', '-n', namespace, '-f', file], {}, text);
-  return { file, publicKey: `${type} ${key}`, sign };
+  const fingerprint = async () => (await execute('ssh-keygen', ['-l', '-f', file], {})).split(' ')[1] ?? '';
+  return { file, publicKey: `${type} ${key}`, sign, fingerprint };
 }
 
 /** One person's clone. Not for use by two callers at the same time. */
@@ -88,8 +117,8 @@ export class Writer {
 
   /** A scratch clone in `dir` (made); holds what the remote has, on `branch`. */
   static async open(remote: string, dir: string, branch = 'main'): Promise<Writer> {
-    const shown = await git(['rev-parse', '--show-object-format'], { GIT_DIR: remote });
-    const format = shown.trim() === 'sha256' ? 'sha256' : 'sha1';
+    const config = await readFile(path.join(remote, 'config'), 'utf8');
+    const format = /objectformat = sha256/i.test(config) ? 'sha256' : 'sha1';
     await createRemote(dir, { branch, objectFormat: format });
     const writer = new Writer({ remote, dir }, branch, format);
     await writer.pull().catch(() => undefined);
@@ -99,6 +128,7 @@ export class Writer {
   /** Commits these changes on top of the present branch; not yet pushed. */
   async commit(files: Readonly<Record<string, FileContent>>, options: CommitOptions = {}): Promise<Oid> {
     const parent = await this.resolve('HEAD');
+    if (options.signingKey === undefined) return this.#import(files, parent, options);
     await this.git(parent === null ? ['read-tree', '--empty'] : ['read-tree', parent]);
     return this.#finish(files, parent === null ? [] : [parent], options);
   }
@@ -140,10 +170,9 @@ export class Writer {
 
   /** Takes the remote's state of the present branch. */
   async pull(): Promise<Oid> {
-    await this.git(['fetch', '--quiet', '--no-tags', this.remote, `+refs/heads/${this.#branch}:refs/incoming`]);
-    const tip = asOid((await this.git(['rev-parse', 'refs/incoming'])).trim());
-    await this.reset(tip);
-    return tip;
+    const branch = `refs/heads/${this.#branch}`;
+    await this.git(['fetch', '--quiet', '--no-tags', '--update-head-ok', this.remote, `+${branch}:${branch}`]);
+    return asOid((await this.git(['rev-parse', branch])).trim());
   }
 
   /** Makes a lightweight tag, or an annotated (and signed) one with a message. */
@@ -174,6 +203,18 @@ export class Writer {
       { GIT_DIR: this.dir, GIT_INDEX_FILE: path.join(this.dir, 'scratch-index'), ...options.env },
       options.input,
     );
+  }
+
+  /** One process for the whole commit; it can't sign. */
+  async #import(
+    files: Readonly<Record<string, FileContent>>,
+    parent: Oid | null,
+    options: CommitOptions,
+  ): Promise<Oid> {
+    const { message = 'change\n' } = options;
+    const input = importStream({ branch: this.#branch, parent, message, identity: this.#identity(options), files });
+    const said = await this.git(['fast-import', '--quiet', '--force', '--done', '--date-format=raw'], { input });
+    return asOid(said.trim());
   }
 
   async #finish(

@@ -2,6 +2,7 @@ import { blobOid, type Oid, oid, sha256 } from '../../src/domain/ids.ts';
 import { InvalidError } from '../../src/errors.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type {
+  ApprovalTag,
   CommitInfo,
   EntryKind,
   FirstParentChange,
@@ -132,6 +133,18 @@ export class SimpleOpsRepo implements OpsRepo {
 
   async verifySignature(): Promise<SignatureVerdict> {
     return { kind: 'unsigned' };
+  }
+
+  async obtain(commits: readonly Oid[]): Promise<ReadonlySet<Oid>> {
+    return new Set(commits.filter((commit) => this.#commits.some((each) => each.oid === commit)));
+  }
+
+  async approvalTags(): Promise<readonly ApprovalTag[]> {
+    return [];
+  }
+
+  async root(): Promise<Oid> {
+    return oid(this.#commits[0]?.oid ?? '');
   }
 
   async publish(file: NewFile, message: string): Promise<PublishAnswer> {

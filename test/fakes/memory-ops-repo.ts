@@ -3,6 +3,7 @@ import { blobOid, type Oid, oid } from '../../src/domain/ids.ts';
 import { InvalidError } from '../../src/errors.ts';
 import type {
   AllowedSigner,
+  ApprovalTag,
   CommitInfo,
   EntryKind,
   FirstParentChange,
@@ -27,6 +28,11 @@ export interface MemoryCommit {
   readonly date?: string;
 }
 
+interface MemoryTag {
+  readonly tagger?: Person;
+  readonly signedBy?: string;
+}
+
 interface Stored extends CommitInfo {
   readonly tree: ReadonlyMap<string, TreeEntry>;
   readonly signedBy: string | null;
@@ -38,6 +44,10 @@ export class MemoryOpsRepo implements OpsRepo {
   readonly calls: string[] = [];
   /** What reading throws, if anything. */
   failure: Error | null = null;
+  /** Commits that are on no branch and that the clone has not got yet. */
+  readonly unfetched = new Set<Oid>();
+  readonly #tags = new Map<string, ApprovalTag>();
+  readonly #tagSigners = new Map<Oid, string | null>();
   /** A blob that is refused for its size. */
   tooLarge: Oid | null = null;
   readonly #commits = new Map<Oid, Stored>();
@@ -61,6 +71,22 @@ export class MemoryOpsRepo implements OpsRepo {
       else tree.set(path, after);
     }
     return this.#store([ours, theirs], tree, files, options);
+  }
+
+  /** An annotated tag `approve/<name>`; made again under the same name it moves. */
+  tag(name: string, commit: Oid, message: string, options: MemoryTag = {}): ApprovalTag {
+    this.#clock += 60_000;
+    const { tagger = somebody, signedBy = null } = options;
+    const ref = `refs/tags/approve/${name}`;
+    const id = idOf([ref, commit, message, options, this.#clock]);
+    const tag = { oid: id, ref, commit, message, tagger, taggedAt: new Date(this.#clock).toISOString() };
+    this.#tags.set(ref, tag);
+    this.#tagSigners.set(id, signedBy);
+    return tag;
+  }
+
+  deleteTag(name: string): void {
+    this.#tags.delete(`refs/tags/approve/${name}`);
   }
 
   blobAt(commit: Oid, path: string): Oid {
@@ -139,14 +165,32 @@ export class MemoryOpsRepo implements OpsRepo {
     return this.#ancestors(descendant).has(ancestor);
   }
 
-  async verifySignature(commit: Oid, keys: readonly AllowedSigner[]): Promise<SignatureVerdict> {
+  async root(commit: Oid): Promise<Oid> {
+    this.#called('root');
+    return this.#firstParents(commit).at(-1)?.oid ?? commit;
+  }
+
+  async obtain(commits: readonly Oid[]): Promise<ReadonlySet<Oid>> {
+    this.#called('obtain');
+    const there = commits.filter((commit) => this.#commits.has(commit));
+    for (const commit of there) this.unfetched.delete(commit);
+    return new Set(there);
+  }
+
+  async approvalTags(): Promise<readonly ApprovalTag[]> {
+    this.#called('approvalTags');
+    return [...this.#tags.values()].toSorted((a, b) => (a.ref < b.ref ? -1 : 1));
+  }
+
+  async verifySignature(object: Oid, keys: readonly AllowedSigner[]): Promise<SignatureVerdict> {
     this.#called('verifySignature');
-    const { signedBy } = this.#get(commit);
+    const ofTag = this.#tagSigners.get(object);
+    const signedBy = ofTag === undefined ? this.#get(object).signedBy : ofTag;
     if (signedBy === null) return { kind: 'unsigned' };
     if (signedBy === 'broken') return { kind: 'bad' };
     const signer = keys.find(({ key }) => key === signedBy);
     return signer === undefined
-      ? { kind: 'unknown-key' }
+      ? { kind: 'unknown-key', fingerprint: `SHA256:${signedBy}` }
       : { kind: 'good', principal: signer.principal, fingerprint: `SHA256:${signedBy}` };
   }
 
@@ -167,7 +211,7 @@ export class MemoryOpsRepo implements OpsRepo {
 
   #get(commit: Oid): Stored {
     const found = this.#commits.get(commit);
-    if (found === undefined) throw new Error(`no commit ${commit}`);
+    if (found === undefined || this.unfetched.has(commit)) throw new Error(`no commit ${commit}`);
     return found;
   }
 
@@ -184,11 +228,7 @@ export class MemoryOpsRepo implements OpsRepo {
     this.#clock += 60_000;
     const author = options.author ?? somebody;
     const committedAt = options.date ?? new Date(this.#clock).toISOString();
-    const id = oid(
-      createHash('sha1')
-        .update(JSON.stringify([parents, [...tree], options, this.#clock]))
-        .digest('hex'),
-    );
+    const id = idOf([parents, [...tree], options, this.#clock]);
     const { committer = author, coAuthors = [], signedBy = null } = options;
     this.#commits.set(id, {
       oid: id,
@@ -242,6 +282,10 @@ function differences(
 
 function isUnder(path: string, under: readonly string[]): boolean {
   return under.some((folder) => path === folder || path.startsWith(`${folder}/`));
+}
+
+function idOf(value: unknown): Oid {
+  return oid(createHash('sha1').update(JSON.stringify(value)).digest('hex'));
 }
 
 function unused(): never {

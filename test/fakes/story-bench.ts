@@ -3,9 +3,12 @@ import type { Result } from '../../src/domain/result.ts';
 import { resultSchema } from '../../src/domain/result.ts';
 import type { Requirement } from '../../src/domain/verdict.ts';
 import type { ApprovalRule } from '../../src/ports/approval.ts';
+import type { Forge } from '../../src/ports/forge.ts';
 import type { LogFields } from '../../src/ports/log.ts';
+import type { AllowedSigner } from '../../src/ports/ops-repo.ts';
 import type { Step, StoryContext, StorySettings } from '../../src/story/context.ts';
 import { createInForce } from '../../src/story/in-force.ts';
+import { createOwnResults } from '../../src/story/own-results.ts';
 import { createWatcher, type Watcher, type World } from '../../src/story/world.ts';
 import { DummyEngine } from './dummy-engine.ts';
 import { Gate, gated } from './faults.ts';
@@ -30,6 +33,8 @@ export interface ProcessOptions {
   readonly settings?: Partial<StorySettings>;
   readonly loop?: Partial<DaemonDeps['settings']>;
   readonly onResult?: (result: Result) => void;
+  /** Whose signature makes a result ours; default: every result counts. */
+  readonly resultKeys?: readonly AllowedSigner[];
 }
 
 /** One start of one dispatcher: what it sees of the outside goes through its gate. */
@@ -56,6 +61,8 @@ export class StoryBench {
   readonly records = new MemoryRecords();
   readonly control = new MemoryControl(() => this.clock.now());
   readonly rules = new Map<string, ApprovalRule>();
+  /** What every later start sees of a forge; null: none is configured. */
+  forge: Forge | null = null;
   /** Every dispatcher has a state_dir of its own; `records` is that of edge-1. */
   readonly #hosts = new Map([['edge-1', this.records]]);
   #starts = 0;
@@ -106,6 +113,13 @@ export class StoryBench {
       clock: this.clock,
       log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
       rules: this.rules,
+      ownResults: createOwnResults({
+        opsRepo: this.repo,
+        keys: options.resultKeys ?? [],
+        trustedCommit: null,
+        actionsDir: settings.actionsDir,
+      }),
+      forge: this.forge === null ? null : gated('forge', this.forge, gate),
       settings: { ...settings, ...options.settings },
     };
     const watcher = this.#watcher(parts);
@@ -173,6 +187,7 @@ const SETTINGS: StorySettings = {
   dispatcher: 'edge-1',
   instance: 'start-0',
   requirements: { low: NOBODY, medium: NOBODY, high: NOBODY },
+  branch: 'main',
   actionsDir: 'vault/actions',
   formulasDir: 'vault/formulas',
   agent: ['agent', '-p'],

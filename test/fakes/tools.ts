@@ -4,6 +4,7 @@ import path from 'node:path';
 import { systemClock } from '../../src/adapters/clock.ts';
 import type { Tools, Wanted } from '../../src/adapters/factory.ts';
 import type { Clock } from '../../src/ports/clock.ts';
+import type { Log } from '../../src/ports/log.ts';
 
 /** A temporary folder as state_dir, a log that says nothing and a clock that can be moved forward. */
 export interface TestTools extends Tools {
@@ -22,6 +23,10 @@ export const WANTED: Wanted = {
   wrapSeconds: 720,
 };
 
+const quiet = (): void => undefined;
+/** A log that says nothing. */
+export const silentLog: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+
 export function makeTools(): TestTools {
   let ahead = 0;
   const clock: Clock = {
@@ -29,14 +34,13 @@ export function makeTools(): TestTools {
     now: () => new Date(Date.now() + ahead),
     monotonic: () => performance.now() + ahead,
   };
-  const quiet = (): void => undefined;
   const stateDir = mkdtempSync(path.join(tmpdir(), 'adapters-'));
   return {
     stateDir,
     clock,
     token: null,
     wanted: WANTED,
-    log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    log: silentLog,
     advance: (seconds) => {
       ahead += seconds * 1000;
     },

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { approvals } from '../../src/approvals/index.ts';
+import { allRules } from '../fakes/approval-rules.ts';
 import type { Oid } from '../../src/domain/ids.ts';
 import type { OpsRepo } from '../../src/ports/ops-repo.ts';
 import { createInForce, type InForceWalk } from '../../src/story/in-force.ts';
@@ -49,10 +49,9 @@ beforeEach(async () => {
 });
 
 function walk(rule = 'signed-commit', trustedCommit: Oid | null = trusted): InForceWalk {
-  const rules = Object.values(approvals).map((factory) => factory.create({ opsRepo }));
   return createInForce({
     opsRepo,
-    rules: new Map(rules.map((each) => [each.name, each])),
+    rules: allRules(opsRepo),
     requirement: { all: [rule], any: [], atLeast: 0, selfApprove: false },
     trustedCommit,
     paths: { formulasDir: 'vault/formulas', policyFile: POLICY },
@@ -95,7 +94,7 @@ describe('policy and formulas on real git (R22)', () => {
     await commit({ [POLICY]: policyText(people.slice(1)) }, jane);
     expect(await now(seen)).toEqual({ formulas: ['v2'], approvers: ['Joe'], pending: [] });
     await commit({ [POLICY]: policyText(people.slice(0, 1)), ...release('v1') }, jane);
-    const pending = ['policy.toml ERR_APPROVAL_WAITING', 'release.toml ERR_FORMULA_UNAPPROVED'];
+    const pending = ['policy.toml ERR_NEEDS_APPROVAL', 'release.toml ERR_FORMULA_UNAPPROVED'];
     expect(await now(seen)).toEqual({ formulas: ['v2'], approvers: ['Joe'], pending });
     await writer.git(['update-ref', 'HEAD', 'HEAD^']);
     await commit(release('v1'), joe);
@@ -154,7 +153,7 @@ describe('policy and formulas on real git (R22)', () => {
     await commit(release('v2'));
     expect(await now(walk('trust-branch', null))).toEqual({ formulas: ['v2'], approvers: ['Jane'], pending: [] });
     await commit(release('v3'), jane);
-    const pending = ['policy.toml ERR_APPROVAL_WAITING', 'release.toml ERR_FORMULA_UNAPPROVED'];
+    const pending = ['policy.toml ERR_NEEDS_APPROVAL', 'release.toml ERR_FORMULA_UNAPPROVED'];
     expect(await now(walk('signed-commit', null))).toEqual({ formulas: [], approvers: null, pending });
   });
 });

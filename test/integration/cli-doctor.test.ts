@@ -108,6 +108,16 @@ test('a git server that is away is told, with 3, and all that needs no git is st
   expect(of('git.push')).toEqual([]);
 });
 
+test('a forge that is away is told, with 3, and its token is in no word of it (R14)', async () => {
+  const server = await GitHttpServer.start({ root: bench.root });
+  await server.close();
+  const forge = `[forge]\nkind = "forgejo"\nurl = "${server.origin}"\nrepo = "ops/ops"\n`;
+  await configure(bench.config().replace('[approval]', `${forge}[approval]`));
+  const { code, bad, checks } = await doctor({ EDGE_FORGE_TOKEN: 'a-token-that-nobody-may-see' });
+  expect([code, bad.map(([, told]) => told)]).toEqual([3, ['ERR_FORGE_UNAVAILABLE']]);
+  expect(JSON.stringify(checks)).not.toContain('a-token-that');
+});
+
 test('the right to push is asked for over http and nothing is sent; the token is in no word of it (R14)', async () => {
   const token = 'a-token-that-nobody-may-see';
   const name = path.basename(bench.repo.url);

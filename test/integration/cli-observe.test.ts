@@ -44,7 +44,7 @@ describe('status', () => {
         expect.objectContaining({
           id: 'publish-docs',
           state: 'pending',
-          reason: expect.objectContaining({ code: 'ERR_APPROVAL_WAITING', hint: expect.any(String) }),
+          reason: expect.objectContaining({ code: 'ERR_NEEDS_APPROVAL', hint: expect.any(String) }),
         }),
         expect.objectContaining({
           id: 'grab-the-key',
@@ -181,7 +181,7 @@ describe('why', () => {
     expect(steps['read-action']).toMatchObject({ state: 'done', evidence: { blob, formula: 'publish', tier: 'high' } });
     expect(steps['approve-action']).toMatchObject({
       state: 'waiting',
-      code: 'ERR_APPROVAL_WAITING',
+      code: 'ERR_NEEDS_APPROVAL',
       evidence: { rules: ['signed-commit'] },
     });
     const secrets = [{ secret: 'PUBLISH_TOKEN', state: 'present' }];
@@ -219,6 +219,7 @@ describe('why', () => {
       evidence: { attempt: 2, earlier: [{ attempt: 1, outcome: 'timed_out' }] },
     });
     expect(steps['revoke-access']).toMatchObject({ evidence: { revoked: '2026-03-01T00:00:01Z' } });
+    expect((await bench.json('why', 'older')).value).toMatchObject({ plan: null });
     const { stdout } = await bench.run(['why', 'older']);
     for (const line of stdout.split('\n')) expect(line).toMatch(LINE);
   });
@@ -306,7 +307,7 @@ describe('logs', () => {
   test('of what has not started says why, and of what never ran how it ended', async () => {
     const pending = await bench.run(['logs', 'publish-docs']);
     expect(pending).toMatchObject({ code: 1, stdout: '' });
-    expect(pending.stderr).toContain('ERR_APPROVAL_WAITING');
+    expect(pending.stderr).toContain('ERR_NEEDS_APPROVAL');
     expect(await bench.run(['logs', 'nix'])).toMatchObject({ code: 2, stdout: '' });
     const reason = { code: 'ERR_EXPIRED', message: 'too late', hint: null, by: null };
     const never = { outcome: 'refused', exit_code: 64, reason, attempt: null, output: null, run: null } as const;
@@ -319,7 +320,7 @@ describe('logs', () => {
   test('waits for a pending action with -f until it is told to stop', async () => {
     const stop = new AbortController();
     const waiting = bench.run(['logs', '-f', 'publish-docs'], { signal: stop.signal, onStderr: () => stop.abort() });
-    expect((await waiting).stderr).toContain('ERR_APPROVAL_WAITING');
+    expect((await waiting).stderr).toContain('ERR_NEEDS_APPROVAL');
     expect((await waiting).code).toBe(0);
   });
 });

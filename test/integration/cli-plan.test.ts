@@ -41,7 +41,7 @@ async function plan(text: string, id = 'planned') {
 
 test('a good action that is not committed yet waits for its approval only, and nothing else is missing', async () => {
   const { code, value, bad } = await plan(ACTION);
-  expect({ code, bad }).toEqual({ code: 0, bad: ['ERR_APPROVAL_WAITING'] });
+  expect({ code, bad }).toEqual({ code: 0, bad: ['ERR_NEEDS_APPROVAL'] });
   expect(value).toMatchObject({
     id: 'planned',
     path: 'vault/actions/planned.toml',
@@ -49,8 +49,16 @@ test('a good action that is not committed yet waits for its approval only, and n
     tier: { tier: 'high', because: ['the policy says high', 'the formula says high'] },
     access: {
       policies: ['edge-run', 'runner-PUBLISH_TOKEN'],
-      secrets: [{ name: 'PUBLISH_TOKEN', state: 'present' }],
+      secrets: [{ name: 'PUBLISH_TOKEN', state: 'present', place: 'PUBLISH_TOKEN' }],
     },
+    context: 'A page',
+    formula: { name: 'publish' },
+    approval: {
+      required: { all: ['signed-commit'], any: [], atLeast: 0, selfApprove: false },
+      rules: [{ rule: 'signed-commit', met: false, code: 'ERR_NEEDS_APPROVAL' }],
+      approvers: ['Grace'],
+    },
+    command: { kind: 'script', first_line: expect.any(String), lines: expect.any(Number) },
     run: { engine: 'subprocess', job: 'vault-runner', mounts: [], timeout_seconds: 180, deadline_seconds: 900 },
     last: null,
   });
@@ -84,7 +92,7 @@ test.each([
 
 test('what only has to come is no problem of the file', async () => {
   const { code, bad } = await plan(`not_before = 2126-01-01T00:00:00Z\n${ACTION}`);
-  expect({ code, bad }).toEqual({ code: 0, bad: ['ERR_APPROVAL_WAITING', 'ERR_NOT_BEFORE'] });
+  expect({ code, bad }).toEqual({ code: 0, bad: ['ERR_NEEDS_APPROVAL', 'ERR_NOT_BEFORE'] });
 });
 
 test('a secret that is not in the store is a problem before anybody approves (S1.2, R7)', async () => {
@@ -104,6 +112,24 @@ test('the rules of a committed action are asked for their evidence', async () =>
   const open = await bench.run(['plan', 'ada/vault/actions/publish-docs.toml']);
   expect(open.code).toBe(0);
   expect(open.stdout).toMatch(/wait approval +signed-commit: .*not signed/s);
+  expect(open.stdout).toMatch(/needs +signed-commit; whose approval counts: Grace/);
+  expect(open.stdout).toMatch(/ command +/);
+});
+
+test('why of an action that waits tells the same plan in the same words, and none of one that can not be read', async () => {
+  const file = 'ada/vault/actions/publish-docs.toml';
+  const planned = (await bench.json('plan', file)).value as { readonly checks: readonly Check[] };
+  // How well a payload compresses depends on a key that is made anew each time.
+  const checks = planned.checks.map(({ name, ok, code }) => expect.objectContaining({ name, ok, code }));
+  expect((await bench.json('why', 'publish-docs')).value).toMatchObject({ cancel: null, plan: { ...planned, checks } });
+  const [text, why] = [await bench.run(['plan', file]), await bench.run(['why', 'publish-docs'])];
+  const facts = text.stdout.slice(text.stdout.indexOf('       tier '));
+  expect(facts).toMatch(/^ +tier [^]+ command [^]+ time /);
+  expect(why.stdout.endsWith(`\n\n${facts}`)).toBe(true);
+  const large = 'vault/actions/large.toml';
+  await bench.push({ [large]: `# ${'x'.repeat(1 << 20)}\n` });
+  expect((await bench.json('why', 'large')).value).toMatchObject({ reason: { code: 'ERR_FILE_SIZE' }, plan: null });
+  await bench.push({ [large]: null });
 });
 
 test('an edit of approved bytes has to be approved anew (R1)', async () => {
@@ -113,7 +139,7 @@ test('an edit of approved bytes has to be approved anew (R1)', async () => {
   const edited = await bench.json('plan', file);
   expect(value).toMatchObject({ committed: true });
   expect(edited.value).toMatchObject({ committed: false });
-  expect(JSON.stringify(edited.value)).toContain('ERR_APPROVAL_WAITING');
+  expect(JSON.stringify(edited.value)).toContain('ERR_NEEDS_APPROVAL');
 });
 
 test('what differs from the last run of the same formula is shown field by field', async () => {

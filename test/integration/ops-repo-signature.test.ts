@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { type Oid, oid } from '../../src/domain/ids.ts';
 import { createSigningKey, type SigningKey, writeRawCommit } from '../fakes/git-repo.ts';
 import { OpsRepoFixture } from '../fakes/ops-repo.ts';
 
@@ -30,7 +31,7 @@ describe('a signature', () => {
     expect(verdict).toEqual({
       kind: 'good',
       principal: 'ben@example.org',
-      fingerprint: expect.stringMatching(/^SHA256:/),
+      fingerprint: await ben.fingerprint(),
     });
   });
 
@@ -39,8 +40,9 @@ describe('a signature', () => {
     const commit = await fixture.writer.commit({ a: '1' }, { signingKey: ben.file });
     await fixture.writer.push();
     await opsRepo.refresh();
-    expect(await opsRepo.verifySignature(commit, [signer('anna', anna)])).toEqual({ kind: 'unknown-key' });
-    expect(await opsRepo.verifySignature(commit, [])).toEqual({ kind: 'unknown-key' });
+    const unknown = { kind: 'unknown-key', fingerprint: await ben.fingerprint() };
+    expect(await opsRepo.verifySignature(commit, [signer('anna', anna)])).toEqual(unknown);
+    expect(await opsRepo.verifySignature(commit, [])).toEqual(unknown);
   });
 
   it('that is missing is unsigned', async () => {
@@ -70,7 +72,8 @@ describe('a signature', () => {
     await fixture.writer.reset(commit);
     await fixture.writer.push({ force: true });
     await opsRepo.refresh();
-    expect(await opsRepo.verifySignature(commit, [signer('anna', anna)])).toEqual({ kind: 'unknown-key' });
+    const unknown = { kind: 'unknown-key', fingerprint: null };
+    expect(await opsRepo.verifySignature(commit, [signer('anna', anna)])).toEqual(unknown);
   });
 
   it('is not widened by a principal that is a pattern or a key that brings a second line', async () => {
@@ -84,7 +87,7 @@ describe('a signature', () => {
       { principal: 'anna', key: `${anna.publicKey}\nmallory ${ben.publicKey}` },
       { principal: 'anna cert-authority', key: ben.publicKey },
     ];
-    expect(await opsRepo.verifySignature(commit, hostile)).toEqual({ kind: 'unknown-key' });
+    expect(await opsRepo.verifySignature(commit, hostile)).toMatchObject({ kind: 'unknown-key' });
   });
 
   it('made for another purpose than git does not count', async () => {
@@ -113,6 +116,77 @@ describe('a signature', () => {
     await expect(verdict).rejects.toMatchObject({ name: 'TransientError', code: 'ERR_GIT_UNAVAILABLE' });
   });
 });
+
+describe('the signature of a tag', () => {
+  async function signed(key: SigningKey, message = 'yes'): Promise<Oid> {
+    await fixture.writer.tag('approve/x', { message, signingKey: key.file });
+    await fixture.writer.pushTag('approve/x');
+    return (await fixture.writer.resolve('refs/tags/approve/x')) ?? fail();
+  }
+
+  /** Another tag object, made of the text of the one that is there. */
+  async function forge(of: Oid, change: (raw: string) => string): Promise<Oid> {
+    const raw = change(await fixture.writer.git(['cat-file', 'tag', of]));
+    const id = await fixture.writer.git(['hash-object', '-t', 'tag', '-w', '--stdin', '--literally'], { input: raw });
+    await fixture.writer.git(['update-ref', 'refs/tags/approve/x', id.trim()]);
+    await fixture.writer.git(['push', '--quiet', '--force', fixture.remote, 'refs/tags/approve/x']);
+    return oid(id.trim());
+  }
+
+  it('is good, of an unknown key, or missing, as that of a commit', async () => {
+    const { opsRepo, anna, ben } = await open();
+    const tag = await signed(ben);
+    await opsRepo.approvalTags();
+    const fingerprint = await ben.fingerprint();
+    const keys = [signer('anna', anna), signer('ben@example.org', ben)];
+    const good = { kind: 'good', principal: 'ben@example.org', fingerprint };
+    expect(await opsRepo.verifySignature(tag, keys)).toEqual(good);
+    const unknown = { kind: 'unknown-key', fingerprint };
+    expect(await opsRepo.verifySignature(tag, keys.slice(0, 1))).toEqual(unknown);
+    expect(await opsRepo.verifySignature(tag, [])).toEqual(unknown);
+    const bare = await forge(tag, (raw) => raw.slice(0, raw.indexOf('-----BEGIN')));
+    await opsRepo.approvalTags();
+    expect(await opsRepo.verifySignature(bare, keys)).toEqual({ kind: 'unsigned' });
+  });
+
+  it('is bad where the tag says something else now, and covers nothing that stands behind it', async () => {
+    const { opsRepo, anna } = await open();
+    const tag = await signed(anna, 'blob: 1\n');
+    const changed = await forge(tag, (raw) => raw.replace('blob: 1', 'blob: 2'));
+    await opsRepo.approvalTags();
+    expect(await opsRepo.verifySignature(changed, [signer('anna', anna)])).toEqual({ kind: 'bad' });
+    await forge(tag, (raw) => `${raw}blob: 2\n`);
+    const [behind] = await opsRepo.approvalTags();
+    expect(behind?.message).toBe('blob: 1\n');
+  });
+
+  it('made for another purpose than git does not count', async () => {
+    const { opsRepo, anna } = await open();
+    const tag = await signed(anna);
+    const raw = await fixture.writer.git(['cat-file', 'tag', tag]);
+    const signature = await anna.sign(raw.slice(0, raw.indexOf('-----BEGIN')), 'file');
+    const forged = await forge(tag, (old) => `${old.slice(0, old.indexOf('-----BEGIN'))}${signature}`);
+    await opsRepo.approvalTags();
+    expect(await opsRepo.verifySignature(forged, [signer('anna', anna)])).toEqual({ kind: 'bad' });
+  });
+
+  it('of OpenPGP, or that is none at all, is no verdict about anybody', async () => {
+    const { opsRepo, anna } = await open();
+    const tag = await signed(anna);
+    const end = '-----BEGIN PGP SIGNATURE-----\n\niQEzBAABCAAdFiEE\n-----END PGP SIGNATURE-----\n';
+    const pgp = await forge(tag, (raw) => `${raw}${end}`);
+    await opsRepo.approvalTags();
+    const keys = [signer('anna', anna)];
+    expect(await opsRepo.verifySignature(pgp, keys)).toEqual({ kind: 'unknown-key', fingerprint: null });
+    const cut = await forge(tag, (raw) => raw.slice(0, raw.indexOf('SIGNATURE-----\n') + 30));
+    await opsRepo.approvalTags();
+    expect(await opsRepo.verifySignature(cut, keys)).toEqual({ kind: 'bad' });
+  });
+});
+
+function fail(): never {
+  throw new Error('the tag is not there');
+}
 
 /** A folder with git and without ssh-keygen. */
 async function linkGit(folder: string): Promise<void> {

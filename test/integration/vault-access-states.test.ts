@@ -47,6 +47,11 @@ describe('states of secrets in a secret store', () => {
     expect(await stateOf('ALPHA')).toBe(state);
   });
 
+  it('says where a secret lies in the words of the store, without asking it', () => {
+    expect(access.placeOf?.('ALPHA')).toBe('kv/edge/runner/ALPHA, field value');
+    expect(bench.server.requests).toEqual([]);
+  });
+
   it('asks nothing about what is no name of a secret', async () => {
     expect(await stateOf('../../sys/seal')).toBe('missing');
     expect(bench.server.requests).toEqual([]);

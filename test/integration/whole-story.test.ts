@@ -121,7 +121,7 @@ it('R1: an action edited after it was signed waits; signed again, exactly the ne
   await first.ended;
   expect(JSON.parse(first.stdout())).toMatchObject({
     results: [],
-    waiting: [{ id: 'one', reason: 'ERR_APPROVAL_WAITING' }],
+    waiting: [{ id: 'one', reason: 'ERR_NEEDS_APPROVAL' }],
   });
 
   const signed = await bench.push(

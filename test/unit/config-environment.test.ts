@@ -105,14 +105,14 @@ describe('EDGE_<SECTION>_<KEY>', () => {
   });
 
   it('only warns when there is no such key, with the nearest one', () => {
-    const { warnings } = accepted({ EDGE_LIMITS_IN_FLIHGT: '7', EDGE_FORGE_TOKEN_FILE: '/x', OTHER: '1' });
+    const { warnings } = accepted({ EDGE_LIMITS_IN_FLIHGT: '7', EDGE_NOTIFY_URL_FILE: '/x', OTHER: '1' });
     expect(warnings).toMatchObject([
       {
         severity: 'warning',
         message: expect.stringContaining('did you mean EDGE_LIMITS_IN_FLIGHT?'),
         hint: 'Remove the variable or mend its spelling.',
       },
-      { severity: 'warning', message: expect.stringContaining('EDGE_FORGE_TOKEN_FILE is no variable') },
+      { severity: 'warning', message: expect.stringContaining('EDGE_NOTIFY_URL_FILE is no variable') },
     ]);
   });
 });
@@ -143,13 +143,21 @@ describe("a tool's usual variable", () => {
     expect(accepted(env).config.sections['engine.nomad']).toMatchObject({ address: 'http://b' });
   });
 
-  it('is ignored, without a word, where this version has no such section, and when it is empty', () => {
-    const { config, warnings } = accepted({ VAULT_ADDR: 'http://x', FORGE_TOKEN: SECRET, NOMAD_ADDR: '' });
-    expect([warnings, Object.keys(config.sections), config.secrets]).toEqual([
+  it('is ignored, without a word, where nothing else asks for its section, and when it is empty', () => {
+    const { config, warnings } = accepted({ VAULT_ADDR: 'http://x', FORGE_URL: 'https://x', NOMAD_ADDR: '' });
+    expect([warnings, Object.keys(config.sections), config.secrets, config.forge]).toEqual([
       [],
       ['engine.subprocess', 'access.file'],
       {},
+      null,
     ]);
+  });
+
+  it('of the forge fills a section that something else began', () => {
+    const forge = { EDGE_FORGE_KIND: 'gitea', EDGE_FORGE_REPO: 'ops/ops' };
+    const { config } = accepted({ ...forge, FORGE_URL: 'https://forge.example', FORGE_TOKEN: SECRET });
+    expect(config.forge).toMatchObject({ kind: 'gitea', url: 'https://forge.example', token_file: null });
+    expect(config.secrets['forge.token']?.reveal()).toBe(SECRET);
   });
 
   it('NOMAD_NAMESPACE is ignored in a Nomad task, where it names the namespace of the dispatcher itself', () => {

@@ -6,6 +6,7 @@ import { RULE_NAMES } from '../../src/approvals/index.ts';
 import { type ConfigInput, defaultConfig, findConfigFile, readConfig } from '../../src/config.ts';
 import type { Problem } from '../../src/errors.ts';
 
+const FORGE = '[forge]\nkind = "forgejo"\nurl = "https://forge.example"\nrepo = "ops/ops"\ntoken_file = "/x"\n';
 const FIXTURES = path.resolve(import.meta.dirname, '../fixtures/configs');
 const HIDDEN = 'a-value-nobody-may-see';
 
@@ -155,7 +156,8 @@ describe('a wrong configuration file', () => {
 
   it('is refused when forge-merge is the only rule of the high tier, and of that tier only', () => {
     const more = { rules: ['forge-merge', 'signed-commit'] };
-    const rule = (tier: string, value: string) => refused(`${SMALLEST}[approval]\n${tier} = ${value}\n`, more).length;
+    const rule = (tier: string, value: string) =>
+      refused(`${SMALLEST}${FORGE}[approval]\n${tier} = ${value}\n`, more).length;
     expect(rule('high', '["forge-merge"]')).toBe(1);
     expect(rule('high', '{ any = ["forge-merge"] }')).toBe(1);
     expect(rule('high', '["forge-merge", "signed-commit"]')).toBe(0);
@@ -198,7 +200,7 @@ describe('a right configuration file', () => {
     ['high', '["signed-tag"]', ['signed-tag'], []],
     ['high', '{ any = ["forge-review", "signed-tag"], at_least = 2 }', [], ['forge-review', 'signed-tag']],
   ] as const)('may name for %s the rules %s, of which this version need not have each', (tier, rules, all, any) => {
-    const { config, warnings } = accepted(`${SMALLEST}[approval]\n${tier} = ${rules}\n`);
+    const { config, warnings } = accepted(`${SMALLEST}${FORGE}[approval]\n${tier} = ${rules}\n`);
     expect([config.approval[tier], warnings]).toMatchObject([{ all, any }, []]);
   });
 

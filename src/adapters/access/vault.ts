@@ -7,6 +7,7 @@ import type { Tools } from '../factory.ts';
 import { checkStore } from './vault/checks.ts';
 import { deployment } from './vault/deployment.ts';
 import { mint, revoke } from './vault/grants.ts';
+import { placeOfSecret } from './vault/names.ts';
 import { type VaultOptions, vaultOptions } from './vault/options.ts';
 import { redeem } from './vault/redeem.ts';
 import { Secrets } from './vault/secrets.ts';
@@ -47,6 +48,10 @@ class VaultAccess implements Access {
   async states(names: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, SecretState>> {
     const entries = names.map(async (name) => [name, await this.#secrets.state(name, signal)] as const);
     return new Map(await Promise.all(entries));
+  }
+
+  placeOf(name: string): string {
+    return placeOfSecret(this.#options, name);
   }
 
   grant(request: GrantRequest, signal?: AbortSignal): Promise<Grant> {

@@ -3,6 +3,7 @@ import { InvalidError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type {
   AllowedSigner,
+  ApprovalTag,
   CommitInfo,
   NewFile,
   OpsRepo,
@@ -12,10 +13,11 @@ import type {
   TreeEntry,
 } from '../../ports/ops-repo.ts';
 import { AcceptedTip } from './accepted-tip.ts';
+import { ApprovalTags } from './approval-tags.ts';
 import { Cache } from './cache.ts';
-import { type ParsedCommit, parseCommit } from './commit-object.ts';
+import { parseCommit } from './commit-object.ts';
 import { GitFailure } from './failure.ts';
-import { type CloneOptions, Git } from './git.ts';
+import { Git } from './git.ts';
 import { GroupCommit } from './group-commit.ts';
 import {
   everAdded,
@@ -26,12 +28,13 @@ import {
   isAncestor,
   lastChanged,
 } from './log.ts';
-import { branchMissing, type Publication, Publisher } from './publish.ts';
+import { Obtainer } from './obtain.ts';
+import { branchMissing, type Publication, Publisher, type PublisherOptions } from './publish.ts';
 import { RemoteRefs } from './refs.ts';
 import { verifySignature } from './signature.ts';
 import { diffTrees, entriesAt, listTree } from './tree.ts';
 
-export interface OpsRepoOptions extends CloneOptions {
+export interface OpsRepoOptions extends PublisherOptions {
   /** Where the last accepted tip is kept: in state_dir, outside of the cache. */
   readonly acceptedTipFile: string;
   /** Files and folders whose history on the first-parent line decides what is in force. */
@@ -53,6 +56,8 @@ class Branch implements OpsRepo {
   readonly #accepted: AcceptedTip;
   readonly #branch: string;
   readonly #gated: readonly string[];
+  readonly #obtainer: Obtainer;
+  readonly #tags: ApprovalTags;
   readonly #publications: GroupCommit<Publication, PublishAnswer>;
   readonly #ownRefs: RemoteRefs | undefined;
   #known: { readonly tip: Oid; readonly root: Oid } | null = null;
@@ -65,6 +70,8 @@ class Branch implements OpsRepo {
     this.#ownRefs = options.refs === undefined ? refs : undefined;
     this.#cache = new Cache(this.#git, { refs, remoteRef: `refs/heads/${options.branch}`, clock, log: options.log });
     this.#accepted = new AcceptedTip(options.acceptedTipFile);
+    this.#obtainer = new Obtainer(this.#cache, clock, options.log);
+    this.#tags = new ApprovalTags(this.#cache, refs, options.log);
     this.#branch = options.branch;
     this.#gated = options.gated ?? [];
     const publisher = new Publisher(this.#cache, options, clock);
@@ -115,7 +122,8 @@ class Branch implements OpsRepo {
   }
 
   async commit(commit: Oid): Promise<CommitInfo> {
-    const { signature: _, ...info } = await this.#parsed(commit);
+    const { content } = await this.#cache.whole(() => this.#whole(commit, 'commit'));
+    const { signature: _, ...info } = parseCommit(commit, content);
     return info;
   }
 
@@ -139,10 +147,23 @@ class Branch implements OpsRepo {
     return this.#cache.whole(() => isAncestor(this.#git, ancestor, descendant));
   }
 
-  async verifySignature(commit: Oid, keys: readonly AllowedSigner[]): Promise<SignatureVerdict> {
-    if (keys.length === 0) return { kind: 'unknown-key' };
-    const parsed = await this.#parsed(commit);
-    return this.#cache.whole(() => verifySignature(this.#git, parsed, keys));
+  verifySignature(object: Oid, keys: readonly AllowedSigner[]): Promise<SignatureVerdict> {
+    return this.#cache.whole(async () => {
+      const { type, content } = await this.#whole(object, 'commit', 'tag');
+      return verifySignature(this.#git, { oid: object, type, raw: content }, keys);
+    });
+  }
+
+  obtain(commits: readonly Oid[], signal?: AbortSignal): Promise<ReadonlySet<Oid>> {
+    return this.#obtainer.obtain(commits, signal);
+  }
+
+  approvalTags(signal?: AbortSignal): Promise<readonly ApprovalTag[]> {
+    return this.#tags.read(signal);
+  }
+
+  root(commit: Oid): Promise<Oid> {
+    return this.#cache.whole(() => firstParentRoot(this.#git, commit, this.#known));
   }
 
   publish(file: NewFile, message: string): Promise<PublishAnswer> {
@@ -151,7 +172,7 @@ class Branch implements OpsRepo {
 
   async close(): Promise<void> {
     this.#git.close();
-    await this.#publications.idle();
+    await Promise.all([this.#publications.idle(), this.#obtainer.idle(), this.#tags.idle()]);
     await this.#cache.close();
     this.#ownRefs?.close();
   }
@@ -168,15 +189,17 @@ class Branch implements OpsRepo {
     return root;
   }
 
-  async #parsed(commit: Oid): Promise<ParsedCommit> {
-    const object = await this.#cache.whole(() => this.#object(commit, 'commit'));
-    if (object.content !== null) return parseCommit(commit, object.content);
-    throw new InvalidError('ERR_FILE_SIZE', `a commit of ${object.size} bytes is larger than 1 MiB (${commit})`);
+  /** Its content too. */
+  async #whole(id: Oid, ...types: readonly ('commit' | 'tag')[]) {
+    const { type, content, size } = await this.#object(id, ...types);
+    if (content !== null) return { type, content };
+    throw new InvalidError('ERR_FILE_SIZE', `a ${type} of ${size} bytes is larger than 1 MiB (${id})`);
   }
 
-  async #object(id: Oid, type: 'blob' | 'commit') {
+  async #object<Type extends string>(id: Oid, ...types: readonly Type[]) {
     const object = await this.#cache.object(oid(id), LARGEST_FILE);
-    if (object === null || object.type !== type) throw new GitFailure('damaged', 'git cat-file', `has no such ${type}`);
-    return object;
+    const type = types.find((one) => one === object?.type);
+    if (object !== null && type !== undefined) return { ...object, type };
+    throw new GitFailure('damaged', 'git cat-file', `has no such ${types.join(' or ')}`);
   }
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import { Batch, type GitObject } from './batch.ts';
 import { classify, GitFailure, isDamaged, toError } from './failure.ts';
-import { closingError, type Git } from './git.ts';
+import { closingError, type Git, type RunResult } from './git.ts';
 import type { RemoteRefs } from './refs.ts';
 
 export interface CacheParts {
@@ -87,6 +87,18 @@ export class Cache {
     return turn;
   }
 
+  /** Changes whenever the clone is made anew: what else it held is gone then. */
+  get generation(): number {
+    return this.#clones;
+  }
+
+  /** Fetches by these refspecs, and says how git ended. Within `exclusively` only. Throws GitFailure. */
+  async fetch(refspecs: readonly string[], signal?: AbortSignal): Promise<RunResult> {
+    const result = await this.git.talk((url) => ['fetch', ...fetchOptions, url, ...refspecs], { signal });
+    this.#tidyNowAndThen();
+    return result;
+  }
+
   /** The object of this name, null when there is none; see Batch. */
   object(name: string, limit: number): Promise<GitObject | null> {
     return this.#batch.read(name, limit);
@@ -152,19 +164,9 @@ export class Cache {
       if (remote === null) this.#tip = null;
       return remote;
     }
-    const refspec = `+${this.#remoteRef}:${localRef}`;
-    const options = [
-      '--no-tags',
-      '--no-write-fetch-head',
-      '--no-auto-gc',
-      '--no-recurse-submodules',
-      '--force',
-      '--quiet',
-    ];
-    const { code, stderr } = await this.git.talk((url) => ['fetch', ...options, url, refspec], { signal });
+    const { code, stderr } = await this.fetch([`+${this.#remoteRef}:${localRef}`], signal);
     if (code !== 0) throw new GitFailure(classify(stderr, true), `git fetch (exit ${code})`);
     this.#tip = await this.#readTip();
-    this.#tidyNowAndThen();
     return this.#tip;
   }
 
@@ -212,7 +214,17 @@ export class Cache {
 
 const localRef = 'refs/edge/tip';
 
-function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+const fetchOptions = [
+  '--no-tags',
+  '--no-write-fetch-head',
+  '--no-auto-gc',
+  '--no-recurse-submodules',
+  '--force',
+  '--quiet',
+];
+
+/** What `work` answers; aborted, its caller is let go and it goes on. */
+export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(asError(signal.reason));

@@ -39,8 +39,8 @@ function valueOf(line: string, name: string): string {
   return line.startsWith(name) ? line.slice(name.length) : '';
 }
 
-/** `Name <address> 1767225600 +0100`: the address is in the first pair of angle brackets, as git has it. */
-function parsePerson(text: string): Person {
+/** `Name <address> 1767225600 +0100`, as authors, committers and taggers are named: the address is in the first pair of angle brackets, as git has it. */
+export function parsePerson(text: string): Person {
   const open = text.indexOf('<');
   const close = text.indexOf('>', open + 1);
   if (open === -1 || close === -1) return { name: text.trim(), email: '' };
@@ -51,7 +51,7 @@ function parsePerson(text: string): Person {
 export const LATEST_SECOND = 253_402_300_799;
 
 /** Of a time that can't be read, the beginning of time: it makes nothing look fresh. */
-function timeOf(identity: string): string {
+export function timeOf(identity: string): string {
   const seconds = Number(/>\s*([0-9]{1,15})(?:\s|$)/.exec(identity.slice(identity.lastIndexOf('>')))?.[1] ?? 0);
   return new Date(Math.min(seconds, LATEST_SECOND) * 1000).toISOString();
 }

@@ -1,6 +1,9 @@
+import path from 'node:path';
 import { type Oid, oid } from '../../domain/ids.ts';
-import { GitFailure } from './failure.ts';
+import type { Environment } from './environment.ts';
+import { classify, GitFailure } from './failure.ts';
 import type { Git } from './git.ts';
+import { checkSigningKey, publicKeyOf } from './signing-key.ts';
 
 /** Makes commits without index or work tree: a tree on top of another commit's, then a commit of it. */
 
@@ -61,12 +64,35 @@ export interface NewCommit {
   /** `Name <address>`. */
   readonly author: string;
   readonly date: Date;
+  /** Private key that it is signed with; absent or empty: it is not. */
+  readonly signingKeyFile?: string;
 }
 
+/** Throws GitFailure; StalledError (ERR_SIGNING_KEY) or TransientError when it can't be signed. */
 export async function commitTree(git: Git, commit: NewCommit): Promise<Oid> {
-  const [, name = '', email = ''] = /^\s*([^<>\n]*?)\s*<([^<>\n]*)>\s*$/.exec(commit.author) ?? [];
-  const date = `@${Math.floor(commit.date.getTime() / 1000)} +0000`;
-  const env = {
+  const input = commit.message.replaceAll('\0', '');
+  const keyFile = commit.signingKeyFile || null;
+  if (keyFile !== null) await checkSigningKey(keyFile);
+  const { settings, options } = signingArguments(keyFile);
+  const parents = commit.parents.flatMap((parent) => ['-p', parent]);
+  const args = [...settings, 'commit-tree', ...options, '-F', '-', ...parents, commit.tree];
+  const { code, stdout, stderr } = await git.run(args, { env: identity(commit), input });
+  if (code === 0) return oid(stdout.toString('utf8').trim());
+  // Whether the key is at fault is asked of the key: what git says could be taken for words about a damaged clone.
+  if (keyFile !== null) await publicKeyOf(keyFile, git.path);
+  throw new GitFailure(classify(stderr, false), `git commit-tree (exit ${code})`);
+}
+
+function signingArguments(keyFile: string | null) {
+  if (keyFile === null) return { settings: [], options: [] };
+  const settings = ['-c', 'gpg.format=ssh', '-c', 'gpg.ssh.program=ssh-keygen'];
+  return { settings, options: [`-S${path.resolve(keyFile)}`] };
+}
+
+function identity({ author, date: at }: NewCommit): Environment {
+  const [, name = '', email = ''] = /^\s*([^<>\n]*?)\s*<([^<>\n]*)>\s*$/.exec(author) ?? [];
+  const date = `@${Math.floor(at.getTime() / 1000)} +0000`;
+  return {
     GIT_AUTHOR_NAME: name || 'edge-dispatcher',
     GIT_AUTHOR_EMAIL: email,
     GIT_AUTHOR_DATE: date,
@@ -74,8 +100,4 @@ export async function commitTree(git: Git, commit: NewCommit): Promise<Oid> {
     GIT_COMMITTER_EMAIL: email,
     GIT_COMMITTER_DATE: date,
   };
-  const parents = commit.parents.flatMap((parent) => ['-p', parent]);
-  const input = commit.message.replaceAll('\0', '');
-  const out = await git.ok(['commit-tree', '-F', '-', ...parents, commit.tree], { env, input });
-  return oid(out.toString('utf8').trim());
 }

@@ -50,6 +50,8 @@ export class Git {
   readonly repo: string;
   /** The remote's address as it may be shown. */
   readonly shown: string;
+  /** Where programs are looked up. */
+  readonly path: string;
   readonly #remote: Remote;
   readonly #tools: string;
   readonly #timeoutMs: number;
@@ -66,7 +68,8 @@ export class Git {
     this.#remote = options;
     this.#tools = folders.tools;
     this.#timeoutMs = options.timeoutMs;
-    this.#local = localEnvironment(folders, options.path ?? defaultPath);
+    this.path = options.path ?? defaultPath;
+    this.#local = localEnvironment(folders, this.path);
     this.#network = networkEnvironment(this.#local, folders, options);
     // Every process that runs listens to it.
     setMaxListeners(0, this.#closing.signal);

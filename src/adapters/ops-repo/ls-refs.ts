@@ -25,16 +25,26 @@ export class LsRefs {
 
   /** Ids of those of the refs that exist; null: this way does not work, ask git. Never rejects. */
   async read(refs: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Oid> | null> {
-    try {
-      const body = await this.#post(requestBody(refs), await this.#authorization(), signal);
-      return body === null ? null : parseRefs(body, refs);
-    } catch {
-      return null;
-    }
+    const body = await this.#ask(requestBody(refs), LONGEST_ANSWER, signal);
+    return body === null ? null : parseRefs(body, refs);
+  }
+
+  /** The annotated tags beneath a folder of refs that ends in a slash; null as for `read`. Never rejects. */
+  async annotatedTags(folder: string, signal: AbortSignal): Promise<ReadonlyMap<string, Oid> | null> {
+    const body = await this.#ask(requestBody([folder], ['peel']), LONGEST_LIST_OF_TAGS, signal);
+    return body === null ? null : parseTags(body, folder);
   }
 
   close(): void {
     this.#agent.destroy();
+  }
+
+  async #ask(body: string, longest: number, signal: AbortSignal): Promise<Buffer | null> {
+    try {
+      return await this.#post({ body, longest }, await this.#authorization(), signal);
+    } catch {
+      return null;
+    }
   }
 
   async #authorization(): Promise<string | undefined> {
@@ -43,7 +53,11 @@ export class LsRefs {
     return `Basic ${Buffer.from(`${this.#remote.username}:${token}`).toString('base64')}`;
   }
 
-  #post(body: string, authorization: string | undefined, signal: AbortSignal): Promise<Buffer | null> {
+  #post(
+    { body, longest }: { readonly body: string; readonly longest: number },
+    authorization: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Buffer | null> {
     const { request } = this.#url.protocol === 'https:' ? https : http;
     const headers = {
       'Content-Type': 'application/x-git-upload-pack-request',
@@ -61,7 +75,7 @@ export class LsRefs {
           resolve(null);
           return;
         }
-        readLimited(response).then(resolve, reject);
+        readLimited(response, longest).then(resolve, reject);
       });
       sent.once('error', reject);
       sent.end(body);
@@ -70,21 +84,23 @@ export class LsRefs {
 }
 
 const LONGEST_ANSWER = 1 << 20;
+/** Room for ten thousand of them with long names. */
+const LONGEST_LIST_OF_TAGS = 4 << 20;
 
-async function readLimited(response: http.IncomingMessage): Promise<Buffer | null> {
+async function readLimited(response: http.IncomingMessage, longest: number): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > LONGEST_ANSWER) return null;
+    if (length > longest) return null;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
-export function requestBody(refs: readonly string[]): string {
-  const prefixes = refs.map((ref) => packet(`ref-prefix ${ref}\n`)).join('');
-  return `${packet('command=ls-refs\n')}0001${prefixes}0000`;
+export function requestBody(refs: readonly string[], options: readonly string[] = []): string {
+  const lines = [...options, ...refs.map((ref) => `ref-prefix ${ref}`)].map((line) => packet(`${line}\n`));
+  return `${packet('command=ls-refs\n')}0001${lines.join('')}0000`;
 }
 
 function packet(text: string): string {
@@ -93,19 +109,36 @@ function packet(text: string): string {
 
 /** null: not the answer of a server that speaks protocol v2. Prefixes match more than was asked for. */
 export function parseRefs(body: Buffer, refs: readonly string[]): ReadonlyMap<string, Oid> | null {
-  const found = new Map<string, Oid>();
+  const lines = parseLines(body);
+  return lines && new Map(lines.flatMap(({ id, ref }) => (refs.includes(ref) ? [[ref, id] as const] : [])));
+}
+
+/** Only what leads on to another object is an annotated tag. null as for `parseRefs`. */
+export function parseTags(body: Buffer, folder: string): ReadonlyMap<string, Oid> | null {
+  const tags = parseLines(body)?.filter(({ ref, peeled }) => peeled && ref.startsWith(folder));
+  return tags === undefined ? null : new Map(tags.map(({ id, ref }) => [ref, id]));
+}
+
+interface RefLine {
+  readonly id: Oid;
+  readonly ref: string;
+  readonly peeled: boolean;
+}
+
+function parseLines(body: Buffer): readonly RefLine[] | null {
+  const lines: RefLine[] = [];
   let at = 0;
   while (at + 4 <= body.length) {
     const head = body.toString('latin1', at, at + 4);
-    if (head === '0000') return at + 4 === body.length ? found : null;
+    if (head === '0000') return at + 4 === body.length ? lines : null;
     const length = /^[0-9a-f]{4}$/.test(head) ? Number.parseInt(head, 16) : 0;
     if (length <= 4 || at + length > body.length) return null;
-    const [id = '', ref = ''] = body
+    const [id = '', ref = '', ...attributes] = body
       .toString('utf8', at + 4, at + length)
       .trimEnd()
       .split(' ');
     if (!isOid(id)) return null;
-    if (refs.includes(ref)) found.set(ref, id);
+    lines.push({ id, ref, peeled: attributes.some((attribute) => attribute.startsWith('peeled:')) });
     at += length;
   }
   return null;

@@ -15,16 +15,21 @@ export interface Publication {
   readonly message: string;
 }
 
+export interface PublisherOptions extends CloneOptions {
+  /** Private SSH key that the commits are signed with, without passphrase and of mode 0600; absent or empty: none are. */
+  readonly signingKeyFile?: string;
+}
+
 /**
  * Brings new files into the branch in one commit: look at the newest tip, put what is not there yet on top of it, push it
  * as a plain fast-forward. When somebody else was quicker all of it is done again on what they made; nothing is merged.
  */
 export class Publisher {
   readonly #cache: Cache;
-  readonly #options: CloneOptions;
+  readonly #options: PublisherOptions;
   readonly #clock: Clock;
 
-  constructor(cache: Cache, options: CloneOptions, clock: Clock) {
+  constructor(cache: Cache, options: PublisherOptions, clock: Clock) {
     this.#cache = cache;
     this.#options = options;
     this.#clock = clock;
@@ -103,8 +108,9 @@ export class Publisher {
         missing.map(({ file }) => file),
       );
       const message = groupMessage(missing.map((one) => one.message));
-      const { author, branch } = this.#options;
-      const commit = await commitTree(git, { tree, parents: [tip], message, author, date: this.#clock.now() });
+      const { author, branch, signingKeyFile = '' } = this.#options;
+      const date = this.#clock.now();
+      const commit = await commitTree(git, { tree, parents: [tip], message, author, date, signingKeyFile });
       const answer = await push(git, { commit, ref: `refs/heads/${branch}` });
       if (answer.kind === 'landed') await this.#cache.landed(commit);
       return { commit, answer };

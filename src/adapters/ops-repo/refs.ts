@@ -52,6 +52,18 @@ export class RemoteRefs {
     return (await this.#turn.answer).get(ref) ?? null;
   }
 
+  /**
+   * The annotated tags beneath a folder of refs (`refs/tags/…/`), by name: ids of the tag objects. One request of its own,
+   * always. Throws GitFailure.
+   */
+  async annotatedTags(folder: string): Promise<ReadonlyMap<string, Oid>> {
+    const quick = await this.#lsRefs?.annotatedTags(folder, this.#git.closing);
+    if (quick) return quick;
+    const lines = await this.#listed(['--tags'], [`${folder}*`]);
+    const peeled = new Set(lines.flatMap(([, ref]) => (ref.endsWith('^{}') ? [ref.slice(0, -'^{}'.length)] : [])));
+    return new Map(lines.flatMap(([id, ref]) => (ref.startsWith(folder) && peeled.has(ref) ? [[ref, id]] : [])));
+  }
+
   close(): void {
     this.#git.close();
     this.#lsRefs?.close();
@@ -93,16 +105,22 @@ export class RemoteRefs {
   }
 
   async #lsRemote(refs: readonly string[]): Promise<ReadonlyMap<string, Oid>> {
-    const { code, stdout, stderr } = await this.#git.talk((url) => ['ls-remote', '--quiet', url, ...refs]);
+    const lines = await this.#listed([], refs);
+    // Patterns of ls-remote match the end of a name too.
+    return new Map(lines.flatMap(([id, ref]) => (refs.includes(ref) ? [[ref, id]] : [])));
+  }
+
+  async #listed(options: readonly string[], patterns: readonly string[]): Promise<(readonly [Oid, string])[]> {
+    const args = (url: string) => ['ls-remote', '--quiet', ...options, url, ...patterns];
+    const { code, stdout, stderr } = await this.#git.talk(args);
     if (code !== 0) throw new GitFailure(classify(stderr, true), `git ls-remote (exit ${code})`);
-    const lines = stdout
+    return stdout
       .toString('utf8')
       .split('\n')
-      .map((line) => line.split('\t'));
-    // Patterns of ls-remote match the end of a name too.
-    return new Map(
-      lines.flatMap(([id = '', ref = '']) => (refs.includes(ref) && isOid(id) ? [[ref, id] as const] : [])),
-    );
+      .flatMap((line) => {
+        const [id = '', ref = ''] = line.split('\t');
+        return isOid(id) ? [[id, ref] as const] : [];
+      });
   }
 }
 

@@ -1,5 +1,6 @@
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Reason } from '../../domain/run.ts';
+import { printable } from '../../domain/text.ts';
 import { toError } from '../../errors.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Guard } from './bearer.ts';
@@ -36,7 +37,7 @@ export async function startHealth(
     const status = reasons.length === 0 ? 'ready' : 'not ready';
     await reply.code(reasons.length === 0 ? 200 : 503).send({
       status,
-      reasons: reasons.map(({ code, message, hint }) => ({ code, message, hint })),
+      reasons: reasons.map(({ code, message, hint }) => ({ code, message: printable(message), hint })),
     });
   });
   if (metrics !== null) addMetrics(server, metrics, { host: listen.host, log });

@@ -41,10 +41,10 @@ export function createMetrics(build: BuildInfo, clock: Clock, processFigures: bo
   return new DaemonMetrics(build, clock, processFigures);
 }
 
-type Service = 'git' | 'engine' | 'access' | 'store';
-const SERVICES: readonly Service[] = ['git', 'engine', 'access', 'store'];
-/** The first is said in the log and has no result of its own; the others are the reason of a result. */
-const FOREIGN_RUN = 'ERR_FOREIGN_RUN';
+const SERVICES = ['git', 'engine', 'access', 'store', 'forge'] as const;
+type Service = (typeof SERVICES)[number];
+/** The first two are said in the log and have no result of their own; the others are the reason of a result. */
+const SECURITY_LINES: readonly unknown[] = ['ERR_FOREIGN_RUN', 'ERR_FOREIGN_RESULT'];
 const SECURITY_REASONS: readonly string[] = ['ERR_WRAPPER_USED', 'ERR_DIGEST'];
 const STATES = ['judging', 'granting', 'claiming', 'dispatching', 'running', 'revoking', 'collecting', 'recording'];
 const PHASES = ['approval_to_claim', 'claim_to_dispatch', 'dispatch_to_start', 'total'] as const;
@@ -93,6 +93,8 @@ class DaemonMetrics implements Metrics {
         }),
         access: of('access', parts.access),
         store: of('store', parts.store),
+        forge: parts.forge === null ? null : of('forge', parts.forge),
+        rules: new Map([...parts.rules].map(([name, rule]) => [name, of('git', rule)])),
         log: this.#listening(parts.log),
       },
       onStep: (id, state, why) => {
@@ -113,18 +115,21 @@ class DaemonMetrics implements Metrics {
 
   #failed(service: Service): (error: unknown) => void {
     return (error) => {
-      if (error instanceof TransientError || error instanceof StalledError) this.#counters.errors.inc({ service });
+      if (!(error instanceof TransientError || error instanceof StalledError)) return;
+      // Rules, and the look that asks them for policy and formulas, call the forge by ways of their own.
+      this.#counters.errors.inc({ service: error.code.startsWith('ERR_FORGE_') ? 'forge' : service });
     };
   }
 
-  /** A foreign run is said once in the log, while the call that finds it is asked again and again. */
+  /** What is foreign is said once in the log, while the call that finds it is asked again and again. */
   #listening(log: Log): Log {
     return {
       debug: (message, fields) => log.debug(message, fields),
       info: (message, fields) => log.info(message, fields),
       warn: (message, fields) => log.warn(message, fields),
       error: (message, fields) => {
-        if (fields?.['code'] === FOREIGN_RUN) this.#counters.security.inc({ code: FOREIGN_RUN });
+        const code = fields?.['code'];
+        if (SECURITY_LINES.includes(code)) this.#counters.security.inc({ code: String(code) });
         log.error(message, fields);
       },
     };
@@ -206,7 +211,7 @@ function makeCounters(registry: Registry<OpenMetricsContentType>) {
   });
   for (const outcome of OUTCOMES) results.inc({ outcome }, 0);
   for (const service of SERVICES) errors.inc({ service }, 0);
-  for (const code of [FOREIGN_RUN, ...SECURITY_REASONS]) security.inc({ code }, 0);
+  for (const code of [...SECURITY_LINES, ...SECURITY_REASONS]) security.inc({ code: String(code) }, 0);
   return { results, dispatches, errors, security };
 }
 

@@ -35,7 +35,7 @@ function ask(tip: Oid, changes: Partial<ApprovalSubject> = {}) {
 
 const waiting = (message: string) => ({
   kind: 'waiting',
-  code: 'ERR_APPROVAL_WAITING',
+  code: 'ERR_NEEDS_APPROVAL',
   message: expect.stringContaining(message),
 });
 

@@ -128,6 +128,26 @@ describe('edge-dispatcher validate', () => {
     expect(problems[0]?.message).toBe('another action has the same id: vault/actions/a.toml');
   });
 
+  it('checks cancel files, and warns of one that has no action beside it', async () => {
+    writeFiles(root, {
+      'vault/actions/2026/03/b.cancel.toml': 'raeson = "no"\n',
+      'vault/actions/b.cancel.toml': 'reason = "no"\n',
+      'vault/actions/nobody.cancel.toml': 'reason = ""\n',
+      'vault/actions/A.cancel.toml': 'reason = "no"\n',
+    });
+    const { codes, problems, code } = await found();
+    expect(codes).toEqual([
+      'vault/actions/2026/03/b.cancel.toml error ERR_CANCEL_INVALID',
+      'vault/actions/2026/03/b.cancel.toml error ERR_UNKNOWN_FIELD',
+      'vault/actions/A.cancel.toml error ERR_CANCEL_INVALID',
+      'vault/actions/b.cancel.toml warning ERR_CANCEL_INVALID',
+      'vault/actions/nobody.cancel.toml error ERR_CANCEL_INVALID',
+      'vault/actions/nobody.cancel.toml warning ERR_CANCEL_INVALID',
+    ]);
+    expect(code).toBe(1);
+    expect(problems.find(({ hint }) => hint === 'Did you mean reason?')).toMatchObject({ line: 1 });
+  });
+
   it('takes a link, a folder and a sub-module for no file, and follows none of them', async () => {
     writeFiles(root, {
       'elsewhere/z.toml': action('z'),

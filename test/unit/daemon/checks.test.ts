@@ -136,6 +136,24 @@ describe('the checks of a daemon', () => {
     await end(kept);
   });
 
+  it('tell that the forge is away, and hold nothing back for it: what asks it waits by itself (R20)', async () => {
+    const bench = new StoryBench();
+    const { parts, log } = bench.process();
+    const forge = { name: 'forge' as const, holdsClaims: false, check: async () => [bad('ERR_FORGE_UNAVAILABLE')] };
+    const checks = createChecks([new Service('engine'), forge], { clock: parts.clock, log: parts.log });
+    const stop = new AbortController();
+    const asked = await checks.ask(stop.signal);
+    const kept = checks.keep(stop.signal);
+    await bench.pass(1000);
+    stop.abort();
+    await bench.drive(kept);
+    expect([asked, checks.reasons()]).toEqual([[good], []]);
+    expect(log.map(({ message, fields }) => [message, fields['service']])).toEqual([
+      ['what needs it waits: a check failed', 'forge'],
+    ]);
+    expect(checks.backoff().get('forge')).toBeGreaterThan(0);
+  });
+
   it('are broken off by our own stop, which is neither an answer nor a mistake (R16)', async () => {
     const { bench, log, engine, checks, codes } = setUp();
     const stop = new AbortController();

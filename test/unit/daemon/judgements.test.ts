@@ -28,12 +28,12 @@ async function setUp(verdict: () => RuleVerdict | Error) {
   return { bench, judge, asked: () => asked };
 }
 
-const waits: RuleVerdict = { kind: 'waiting', code: 'ERR_APPROVAL_WAITING', message: 'nobody yet' };
+const waits: RuleVerdict = { kind: 'waiting', code: 'ERR_NEEDS_APPROVAL', message: 'nobody yet' };
 
 describe('judgements', () => {
   it('hold for ten seconds while the world is the same, and not longer', async () => {
     const { bench, judge, asked } = await setUp(() => waits);
-    expect((await judge()).waiting.get('a')?.code).toBe('ERR_APPROVAL_WAITING');
+    expect((await judge()).waiting.get('a')?.code).toBe('ERR_NEEDS_APPROVAL');
     bench.clock.advance(9999);
     expect([(await judge()).waiting.size, asked()]).toEqual([1, 1]);
     bench.clock.advance(1);

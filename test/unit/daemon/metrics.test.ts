@@ -7,9 +7,10 @@ import { bearerGuard, readTokenFile } from '../../../src/daemon/http/bearer.ts';
 import { type MetricsPage, startHealth } from '../../../src/daemon/http/health.ts';
 import { CONTENT_TYPE, createMetrics, type Seen } from '../../../src/daemon/http/metrics.ts';
 import type { Reason } from '../../../src/domain/run.ts';
-import { TransientError } from '../../../src/errors.ts';
+import { StalledError, TransientError } from '../../../src/errors.ts';
 import { reason } from '../../../src/story/reasons.ts';
-import { StoryBench } from '../../fakes/story-bench.ts';
+import { AnnounceBench } from '../../fakes/announce-bench.ts';
+import { type ProcessOptions, StoryBench } from '../../fakes/story-bench.ts';
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -21,8 +22,8 @@ const LOOP = { pollSeconds: 5, inFlight: 4, dispatchesPerMinute: 600 };
 const never = new AbortController().signal;
 
 /** A daemon on the bench whose figures are taken. */
-function observed(bench: StoryBench, more: Partial<DaemonDeps> = {}) {
-  const process = bench.process();
+function observed(bench: StoryBench, more: Partial<DaemonDeps> = {}, settings: ProcessOptions['settings'] = {}) {
+  const process = bench.process({ settings });
   const metrics = createMetrics(BUILD, bench.clock, false);
   const { parts, watcher } = process;
   const daemon = createDaemon(metrics.observe({ parts, watcher, settings: LOOP, ...more }));
@@ -74,7 +75,9 @@ describe('the metrics of a daemon', () => {
       'edge_dispatcher_service_errors_total{service="engine"}': 0,
       'edge_dispatcher_service_errors_total{service="access"}': 0,
       'edge_dispatcher_service_errors_total{service="store"}': 0,
+      'edge_dispatcher_service_errors_total{service="forge"}': 0,
       'edge_dispatcher_security_events_total{code="ERR_FOREIGN_RUN"}': 0,
+      'edge_dispatcher_security_events_total{code="ERR_FOREIGN_RESULT"}': 0,
       'edge_dispatcher_security_events_total{code="ERR_WRAPPER_USED"}': 0,
       'edge_dispatcher_security_events_total{code="ERR_DIGEST"}': 0,
       'edge_dispatcher_phase_seconds_count{phase="approval_to_claim"}': 3,
@@ -133,6 +136,40 @@ describe('the metrics of a daemon', () => {
     expect(samplesOf(await text()).get('edge_dispatcher_backoff_seconds{service="git"}')).toBe(0);
     stop.abort();
     await bench.drive(running);
+  });
+
+  it('count what a rule could not ask as errors of the forge, or of git where that was away', async () => {
+    const bench = new AnnounceBench();
+    const failures = [
+      new TransientError('ERR_FORGE_UNAVAILABLE', 'it answers 503'),
+      new StalledError('ERR_FORGE_DENIED', 'it answers 403'),
+      new TransientError('ERR_GIT_UNAVAILABLE', 'it does not answer'),
+    ];
+    const evaluate = async () => {
+      const failure = failures.shift();
+      if (failure !== undefined) throw failure;
+      return { kind: 'waiting' as const, code: 'ERR_NEEDS_APPROVAL' as const, message: 'nobody has approved it' };
+    };
+    bench.rules.set('forge-review', { name: 'forge-review', countsPeople: true, evaluate });
+    const needed = { all: ['forge-review'], any: [], atLeast: 0, selfApprove: false };
+    bench.addAction('a');
+    const { daemon, text } = observed(bench, {}, { requirements: { low: needed, medium: needed, high: needed } });
+    for (let times = 0; times < 3; times += 1) await bench.drive(daemon.once(never));
+    const samples = samplesOf(await text());
+    const errors = ['forge', 'git'].map((name) =>
+      samples.get(`edge_dispatcher_service_errors_total{service="${name}"}`),
+    );
+    expect([failures, errors]).toEqual([[], [2, 1]]);
+  });
+
+  it('count what people could not be told as errors of the forge', async () => {
+    const bench = new AnnounceBench();
+    bench.forge = bench.people;
+    bench.people.failure = new TransientError('ERR_FORGE_UNAVAILABLE', 'it answers 503');
+    const announce = { policyFile: 'vault/policy.toml', mounts: [], bots: [], forgeAdmins: false };
+    const { daemon, text } = observed(bench, { announce });
+    await bench.drive(daemon.once(never));
+    expect(samplesOf(await text()).get('edge_dispatcher_service_errors_total{service="forge"}')).toBe(1);
   });
 
   it('count a used wrapper and a foreign run as security events (R16, R21)', async () => {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { actionSchema, parseAction } from '../../../src/domain/action.ts';
+import { parseCancel } from '../../../src/domain/cancel.ts';
 import { formulaSchema, parseFormula } from '../../../src/domain/formula.ts';
 import { parsePolicy } from '../../../src/domain/policy.ts';
 import { CODES } from '../../../src/errors.ts';
@@ -71,14 +72,15 @@ describe('docs/action-format.md', () => {
   );
 
   it('shows one example of each kind, which the code takes without a warning', () => {
-    const [action, formula, policy] = examples.map((bytes, index) =>
-      [parseAction, parseFormula, parsePolicy][index]?.(
-        bytes,
-        ['release-v120.toml', 'release.toml', 'policy.toml'][index] ?? '',
-      ),
-    );
-    expect([action, formula, policy]).toMatchObject([0, 1, 2].map(() => ({ ok: true, warnings: [] })));
-    expect(examples).toHaveLength(3);
+    const kinds = [
+      ['release-v120.toml', parseAction],
+      ['release-v120.cancel.toml', parseCancel],
+      ['release.toml', parseFormula],
+      ['policy.toml', parsePolicy],
+    ] as const;
+    const read = kinds.map(([name, parseKind], at) => parseKind(examples[at] ?? new Uint8Array(), name));
+    expect(read).toMatchObject(kinds.map(() => ({ ok: true, warnings: [] })));
+    expect(examples).toHaveLength(kinds.length);
   });
 
   it('names every field of an action and a formula', () => {

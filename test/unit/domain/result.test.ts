@@ -48,6 +48,13 @@ const result: Result = {
 const golden = readFileSync(new URL('../../fixtures/results/succeeded.result.json', import.meta.url), 'utf8');
 
 describe('encodeResult', () => {
+  it('says what a task or a person wrote, and holds nothing of it that hides what stands beside it', () => {
+    const logs = 'a\u202eb\u200b\u009b2J\u2028\u{e0041}☀️\n';
+    const text = encodeResult({ ...result, logs }).toString('utf8');
+    expect(text).toContain(String.raw`"logs": "a\u202eb\u200b\u009b2J\u2028\udb40\udc41☀️\n"`);
+    expect(JSON.parse(text)).toMatchObject({ logs });
+  });
+
   it('writes the fields in the order of the format, two spaces deep, with a final newline', () => {
     expect(encodeResult(result).toString('utf8')).toBe(golden);
   });

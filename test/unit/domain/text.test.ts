@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isReservedName } from '../../../src/domain/reserved.ts';
-import { fenced, printable, unsafeCharacter, withoutUnsafe } from '../../../src/domain/text.ts';
+import { escapedJson, fenced, printable, unsafeCharacter, withoutUnsafe } from '../../../src/domain/text.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 60 });
 
@@ -54,6 +54,31 @@ describe('printable', () => {
   it('leaves nothing in any text that a terminal acts on', () => {
     fc.assert(
       fc.property(text, (given) => !/[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069\u200B]/u.test(printable(given))),
+    );
+  });
+});
+
+describe('escapedJson', () => {
+  it('is JSON of the same value, in which nothing acts on a terminal or hides itself', () => {
+    const unsafe = fc.constantFrom(
+      '\u001b',
+      '\u009b',
+      '\u202e',
+      '\u200b',
+      '\u2028',
+      '\u{E0041}',
+      '\u115f',
+      '\ud800',
+      '\n',
+      '☀️',
+    );
+    const anything = fc.array(fc.oneof(unsafe, fc.string({ unit: 'binary' }))).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(fc.dictionary(anything, anything), (value) => {
+        const json = escapedJson(JSON.stringify(value, null, 2));
+        expect(JSON.parse(json)).toEqual(value);
+        expect(unsafeCharacter(json)).toBeNull();
+      }),
     );
   });
 });

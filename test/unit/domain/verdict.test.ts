@@ -27,7 +27,7 @@ function given(rule: string, person: string | null, changes: Partial<ApprovalEvi
 }
 
 const met = (...evidence: ApprovalEvidence[]): RuleVerdict => ({ kind: 'met', evidence });
-const waits: RuleVerdict = { kind: 'waiting', code: 'ERR_APPROVAL_WAITING', message: 'nobody yet' };
+const waits: RuleVerdict = { kind: 'waiting', code: 'ERR_NEEDS_APPROVAL', message: 'nobody yet' };
 const refuses: RuleVerdict = { kind: 'refused', code: 'ERR_APPROVAL_REFUSED', message: 'rejected' };
 const verdicts = (found: Record<string, RuleVerdict>) => new Map(Object.entries(found));
 
@@ -53,7 +53,7 @@ describe('combine', () => {
     });
     expect(combine(both, verdicts({ a, b: waits }), here)).toEqual({
       kind: 'waiting',
-      code: 'ERR_APPROVAL_WAITING',
+      code: 'ERR_NEEDS_APPROVAL',
       message: 'approved by Jane; b: nobody yet',
     });
   });
@@ -159,7 +159,7 @@ describe('the formula that stood beside (R22)', () => {
 
   it('is not what it waits for where another approval is missing anyway', () => {
     const found = verdicts({ a: met(given('a', 'Jane', { formulaBlob: V2 })), b: waits });
-    expect(combine(need({ all: ['b', 'a'] }), found, here)).toMatchObject({ code: 'ERR_APPROVAL_WAITING' });
+    expect(combine(need({ all: ['b', 'a'] }), found, here)).toMatchObject({ code: 'ERR_NEEDS_APPROVAL' });
   });
 });
 

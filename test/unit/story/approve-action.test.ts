@@ -67,12 +67,12 @@ describe('an approval', () => {
 
   it('is taken again when the claim is made: nothing is minted twice, and nothing runs after a change (R1)', async () => {
     const { bench, rule } = setUp(() => {
-      const waits: RuleVerdict = { kind: 'waiting', code: 'ERR_APPROVAL_WAITING', message: 'withdrawn' };
+      const waits: RuleVerdict = { kind: 'waiting', code: 'ERR_NEEDS_APPROVAL', message: 'withdrawn' };
       return rule.subjects.length === 1 ? met('2026-03-31T11:00:00Z', blob) : waits;
     });
     const blob = await formulaBlob(bench);
     const { report } = await bench.once({ settings });
-    expect(report.waiting).toMatchObject([{ id: 'a', reason: { code: 'ERR_APPROVAL_WAITING' } }]);
+    expect(report.waiting).toMatchObject([{ id: 'a', reason: { code: 'ERR_NEEDS_APPROVAL' } }]);
     expect([bench.engine.known, bench.records.files.size, bench.access.loose]).toEqual([0, 0, 0]);
     expect(bench.journal.state.entries.size).toBe(0);
   });
@@ -88,9 +88,9 @@ describe('an approval', () => {
     const refused = setUp(() => ({ kind: 'refused', code: 'ERR_APPROVAL_REFUSED', message: 'Jo said no' }));
     await refused.bench.once({ settings });
     expect(refused.bench.result('a')).toMatchObject({ outcome: 'refused', reason: { code: 'ERR_APPROVAL_REFUSED' } });
-    const waits = setUp(() => ({ kind: 'waiting', code: 'ERR_APPROVAL_WAITING', message: 'nobody yet' }));
+    const waits = setUp(() => ({ kind: 'waiting', code: 'ERR_NEEDS_APPROVAL', message: 'nobody yet' }));
     expect((await waits.bench.once({ settings })).report.waiting).toMatchObject([
-      { reason: { code: 'ERR_APPROVAL_WAITING' } },
+      { reason: { code: 'ERR_NEEDS_APPROVAL' } },
     ]);
   });
 
@@ -102,7 +102,7 @@ describe('an approval', () => {
   });
 
   it('that does not come within approval_days is refused, one second later and not before', async () => {
-    const { bench } = setUp(() => ({ kind: 'waiting', code: 'ERR_APPROVAL_WAITING', message: 'nobody yet' }));
+    const { bench } = setUp(() => ({ kind: 'waiting', code: 'ERR_NEEDS_APPROVAL', message: 'nobody yet' }));
     bench.clock.advance(7 * DAY_MS);
     await bench.once({ settings });
     expect(bench.result('a')).toBeNull();

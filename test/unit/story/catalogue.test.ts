@@ -26,6 +26,7 @@ const shown = (catalogue: Catalogue) => ({
     .map(({ path }) => path)
     .toSorted(),
   files: ['a', 'b', 'x'].map((id) => catalogue.files(id)),
+  cancels: ['a', 'b', 'x'].map((id) => catalogue.cancels(id)),
 });
 
 describe('a catalogue', () => {
@@ -45,6 +46,7 @@ describe('a catalogue', () => {
       treeOf(entry('d/a.cancel.toml'), entry('d/README.md'), entry('d/a.json'), entry('d/toml')),
     );
     expect([catalogue.pending(), catalogue.misnamed(), [...catalogue.results()]]).toEqual([[], [], []]);
+    expect(catalogue.cancels('a').map(({ path }) => path)).toEqual(['d/a.cancel.toml']);
   });
 
   it('reports names that are no id', () => {

@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { approvals } from '../../../src/approvals/index.ts';
+import { trustBranch } from '../../../src/approvals/trust-branch.ts';
 import type { Oid } from '../../../src/domain/ids.ts';
 import type { Requirement } from '../../../src/domain/verdict.ts';
 import { InvalidError, TransientError } from '../../../src/errors.ts';
 import type { ApprovalRule } from '../../../src/ports/approval.ts';
 import { createInForce, type InForce, type InForceWalk } from '../../../src/story/in-force.ts';
+import { allRules } from '../../fakes/approval-rules.ts';
 import { formulaText, policyText, publicKey } from '../../fakes/gated-files.ts';
 import { MemoryOpsRepo } from '../../fakes/memory-ops-repo.ts';
 
@@ -32,7 +33,7 @@ function walk(
   trustedCommit: Oid | null = trusted,
   more: ApprovalRule[] = [],
 ) {
-  const rules = [...Object.values(approvals).map((factory) => factory.create({ opsRepo: repo })), ...more];
+  const rules = [...allRules(repo).values(), ...more];
   return createInForce({
     opsRepo: repo,
     rules: new Map(rules.map((rule) => [rule.name, rule])),
@@ -210,7 +211,7 @@ describe('a deletion', () => {
     const found = await walk().at(gone);
     expect(found).toMatchObject({ policy: null, policyProblem: { code: 'ERR_POLICY_MISSING' } });
     const same = { [POLICY]: policyText([jane]) };
-    const pending = [`${POLICY} ERR_APPROVAL_WAITING`];
+    const pending = [`${POLICY} ERR_NEEDS_APPROVAL`];
     expect(await at(repo.make([gone], same))).toEqual(inForce(['release@v1'], null, pending));
     expect(await at(repo.make([gone], same, byJoe))).toEqual(inForce(['release@v1'], null, pending));
     expect(await at(repo.make([gone], same, byJane))).toEqual(inForce(['release@v1']));
@@ -221,7 +222,7 @@ describe('an edit of the policy', () => {
   const both = { [POLICY]: policyText([jane, joe]) };
   const onlyJoe = { [POLICY]: policyText([joe]) };
   const v2 = { [RELEASE]: formulaText('release', 'v2') };
-  const pending = [`${POLICY} ERR_APPROVAL_WAITING`];
+  const pending = [`${POLICY} ERR_NEEDS_APPROVAL`];
 
   it('takes effect when the version before approves it, not when its own approvers do (R22)', async () => {
     expect(await at(repo.make([trusted], both, byJane))).toEqual(inForce(['release@v1'], ['Jane', 'Joe']));
@@ -275,7 +276,7 @@ describe('without a trusted commit', () => {
   it('none is in force with a rule that asks for a person, whatever it would say', async () => {
     const tip = repo.make([], { [POLICY]: policyText([jane]), [RELEASE]: formulaText('release', 'v1') }, byJane);
     const lenient: ApprovalRule = {
-      ...approvals['trust-branch'].create({ opsRepo: repo }),
+      ...trustBranch.create({ opsRepo: repo }),
       name: 'forge-review',
       countsPeople: true,
     };
@@ -283,7 +284,7 @@ describe('without a trusted commit', () => {
       const found = await walk({ ...SIGNED, all }, null, [lenient]).at(tip);
       expect(found).toMatchObject({ policy: null, policyProblem: { code: 'ERR_POLICY_MISSING' } });
       expect(found.policyProblem?.message).toContain('init --trust');
-      expect(shown(found)).toEqual(inForce([], null, [`${POLICY} ERR_APPROVAL_WAITING`, ...UNAPPROVED]));
+      expect(shown(found)).toEqual(inForce([], null, [`${POLICY} ERR_NEEDS_APPROVAL`, ...UNAPPROVED]));
     }
   });
 
@@ -328,7 +329,7 @@ describe('the high tier', () => {
     };
     const seen = walk({ ...SIGNED, all: ['forge-review'] }, trusted, [late]);
     const tip = repo.make([trusted], { ...v2, [POLICY]: policyText([joe]) });
-    const pending = [`${POLICY} ERR_APPROVAL_WAITING`, ...UNAPPROVED];
+    const pending = [`${POLICY} ERR_NEEDS_APPROVAL`, ...UNAPPROVED];
     expect(await at(tip, seen)).toEqual(inForce(['release@v1'], ['Jane'], pending));
     says = true;
     expect(await at(tip, seen)).toEqual(inForce(['release@v2'], ['Joe']));

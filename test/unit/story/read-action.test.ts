@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { judgeAction } from '../../../src/story/run-action.ts';
+import type { Candidate } from '../../../src/story/world.ts';
 import { StoryBench } from '../../fakes/story-bench.ts';
 
 /** What becomes of one action beside its formula. */
@@ -89,5 +91,26 @@ describe('a formula that is not in force', () => {
     const { report, log } = await bench.once();
     expect(report).toEqual({ results: [], waiting: [], unreachable: [] });
     expect(log.filter(({ fields }) => fields['code'] === 'ERR_FILE_NAME')).toHaveLength(1);
+  });
+});
+
+describe('an action that asks for more than the formula in force gives', () => {
+  const reason = { code: 'ERR_FORMULA_UNAPPROVED', message: 'not approved' } as const;
+
+  it.each([
+    ['waits while a newer version of that formula is not in force yet', 'tidy', 'ERR_FORMULA_UNAPPROVED'],
+    ['is refused when only another formula is pending', 'other', 'ERR_SECRET_NOT_ALLOWED'],
+  ])('%s (R22)', async (_, pending, code) => {
+    const bench = new StoryBench();
+    bench.addFormula('tidy');
+    bench.addAction('a', { secrets: ['TOKEN'] });
+    const context = await bench.process().context();
+    const world = context.world();
+    const [candidate] = world.candidates.values();
+    const { oid: blob } = candidate?.file.entry ?? { oid: world.tips.tip };
+    const edit = { path: `vault/formulas/${pending}.toml`, blob, commit: world.tips.tip, reason };
+    const changed = { ...world, inForce: { ...world.inForce, pending: [edit] } };
+    const verdict = await judgeAction(candidate as Candidate, { ...context, world: () => changed });
+    expect(verdict).toMatchObject({ reason: { code } });
   });
 });

@@ -101,6 +101,21 @@ describe('a look at the world', () => {
     }
   });
 
+  it('knows the cancel files of what is pending or live, each with the commit that set it', async () => {
+    const { bench, watcher } = setUp();
+    const cancel = 'vault/actions/a.cancel.toml';
+    const asked = bench.repo.commitFiles({ [cancel]: 'reason = "x"\n', 'vault/actions/nobody.cancel.toml': '' });
+    const seen = await watcher.look();
+    expect([...seen.cancels.keys()]).toEqual([cancel]);
+    expect(seen.cancels.get(cancel)).toMatchObject({ id: 'a', commit: asked });
+    bench.repo.commitFiles({ [cancel]: null });
+    const again = bench.repo.commitFiles({ [cancel]: 'reason = "x"\n' });
+    expect((await watcher.look()).cancels.get(cancel)?.commit).toBe(again);
+    bench.repo.commitFiles({ 'vault/actions/a.result.json': '{}' });
+    expect([...(await watcher.look()).cancels.keys()]).toEqual([]);
+    expect(seen.cancels.get(cancel)?.commit).toBe(asked);
+  });
+
   it('sees the wish of the branch to pause', async () => {
     const { bench, watcher } = setUp();
     expect((await watcher.look()).pausedByBranch).toBe(false);

@@ -20,6 +20,10 @@ export const subkeysPath = (places: Places, name: string): string =>
   `${places.kv_mount}/subkeys/${pathOf(places, name)}`;
 export const metadataFolder = (places: Places): string => `${places.kv_mount}/metadata/${folderOf(places)}`;
 
+/** As people look for it: `vault kv get` takes mount, path and field. */
+export const placeOfSecret = (options: Places & Pick<VaultOptions, 'field'>, name: string): string =>
+  `${options.kv_mount}/${pathOf(options, name)}, field ${options.field}`;
+
 /** Where the role makes tokens: also what a wrapper and a token say of where they come from. */
 export const creationPath = ({ role }: Pick<Places, 'role'>): string => `auth/token/create/${role}`;
 export const rolePath = ({ role }: Pick<Places, 'role'>): string => `auth/token/roles/${role}`;

@@ -3,7 +3,7 @@ import { backoffMs } from '../../../domain/backoff.ts';
 import { TransientError, toError } from '../../../errors.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Log } from '../../../ports/log.ts';
-import { Lanes } from './client-lanes.ts';
+import { Lanes } from '../../lanes.ts';
 import type { OpenStream } from './events.ts';
 import { HubStream } from './hub-stream.ts';
 import { type News, View } from './hub-view.ts';

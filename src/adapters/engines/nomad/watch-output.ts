@@ -5,7 +5,7 @@ import { TransientError, toError } from '../../../errors.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { LogStream } from '../../../ports/engine.ts';
 import type { Log } from '../../../ports/log.ts';
-import { Lanes } from './client-lanes.ts';
+import { Lanes } from '../../lanes.ts';
 import type { Spool } from './spool.ts';
 import type { Timing } from './timing.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseRefs, requestBody } from '../../../../src/adapters/ops-repo/ls-refs.ts';
+import { parseRefs, parseTags, requestBody } from '../../../../src/adapters/ops-repo/ls-refs.ts';
 
 const OID = '90f3f669ff7cbd6f0b4e10a9a5f5f79d63e96f2c';
 const packet = (text: string): string => `${(text.length + 4).toString(16).padStart(4, '0')}${text}`;
@@ -31,5 +31,18 @@ describe('ls-refs of protocol v2', () => {
     ['a short id', `${packet('90f3f66 refs/heads/main\n')}0000`],
   ])('takes %s for no answer, so that git is asked', (_, body) => {
     expect(parseRefs(Buffer.from(body), refs)).toBeNull();
+  });
+
+  it('asks for tags by their folder, and tells the annotated ones by what they lead to', () => {
+    const folder = 'refs/tags/approve/';
+    expect(requestBody([folder], ['peel'])).toContain(`0009peel\n0022ref-prefix ${folder}\n0000`);
+    const lines = [
+      `${OID} ${folder}a peeled:${'1'.repeat(40)}\n`,
+      `${OID} ${folder}light\n`,
+      `${OID} refs/tags/other peeled:${'1'.repeat(40)}\n`,
+    ];
+    const body = Buffer.from(`${lines.map(packet).join('')}0000`);
+    expect(parseTags(body, folder)).toEqual(new Map([[`${folder}a`, OID]]));
+    expect(parseTags(Buffer.from('<html>'), folder)).toBeNull();
   });
 });

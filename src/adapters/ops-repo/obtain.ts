@@ -1,0 +1,76 @@
+import type { Oid } from '../../domain/ids.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Log } from '../../ports/log.ts';
+import { abortable, type Cache } from './cache.ts';
+import { GroupCommit } from './group-commit.ts';
+import { HeldObjects } from './held-objects.ts';
+
+/** The longest line of requests is one for each of them; a server that names what it lacks is asked a few times. */
+const TOGETHER = 20;
+/** The ones that were asked for first go first. */
+const MOST_HELD = 5_000;
+
+/**
+ * Makes commits readable that are on no branch: by id, those that the clone lacks. What is asked for at the same time
+ * goes together. That the server lacks one is not remembered, it may be pushed later.
+ */
+export class Obtainer {
+  readonly #cache: Cache;
+  readonly #held: HeldObjects;
+  readonly #wanted: GroupCommit<Oid, boolean>;
+
+  constructor(cache: Cache, clock: Clock, log: Log | undefined) {
+    this.#cache = cache;
+    this.#held = new HeldObjects(cache, 'refs/edge/kept', log);
+    this.#wanted = new GroupCommit({
+      flush: async (group) => ({ answers: await this.#flush(group), pushed: false }),
+      spacingMs: 0,
+      clock,
+      signal: cache.git.closing,
+    });
+  }
+
+  async obtain(commits: readonly Oid[], signal?: AbortSignal): Promise<ReadonlySet<Oid>> {
+    signal?.throwIfAborted();
+    // An id of the other hash is nobody's object, and git would take it for the name of a branch.
+    const length = this.#cache.tip?.length;
+    const all = [...new Set(commits)].filter((commit) => length === undefined || commit.length === length);
+    const there = new Set(await this.#cache.whole(() => this.#present(all)));
+    const missing = all.filter((commit) => !there.has(commit));
+    const came = await abortable(Promise.all(missing.map((commit) => this.#wanted.submit(commit))), signal);
+    for (const [index, commit] of missing.entries()) if (came[index]) there.add(commit);
+    return there;
+  }
+
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void> {
+    return this.#wanted.idle();
+  }
+
+  async #flush(group: readonly Oid[]): Promise<boolean[]> {
+    const wanted = [...new Set(group)];
+    const there = await this.#cache.whole(async () => {
+      const present = await this.#present(wanted);
+      const came = await this.#held.fetch(
+        wanted.filter((commit) => !present.includes(commit)),
+        TOGETHER,
+      );
+      const commits = await this.#present(came);
+      await this.#held.release(came.filter((id) => !commits.includes(id)));
+      await this.#makeRoom();
+      return new Set([...present, ...commits]);
+    });
+    return group.map((commit) => there.has(commit));
+  }
+
+  /** Those that are commits of the clone. */
+  async #present(ids: readonly Oid[]): Promise<readonly Oid[]> {
+    const found = await Promise.all(ids.map((id) => this.#cache.object(id, 0)));
+    return ids.filter((_, index) => found[index]?.type === 'commit');
+  }
+
+  async #makeRoom(): Promise<void> {
+    const held = [...(await this.#held.ids())];
+    await this.#held.release(held.slice(0, Math.max(0, held.length - MOST_HELD)));
+  }
+}

@@ -1,0 +1,115 @@
+import path from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { GitHttpServer } from '../fakes/git-http-server.ts';
+import { createSigningKey, git } from '../fakes/git-repo.ts';
+import { OpsRepoFixture } from '../fakes/ops-repo.ts';
+
+let fixture: OpsRepoFixture;
+afterEach(() => fixture.close());
+
+async function overHttp() {
+  fixture = await OpsRepoFixture.create();
+  const server = await GitHttpServer.start({ root: fixture.dir });
+  fixture.onClose(() => server.close());
+  return { server, opsRepo: await fixture.open({ url: `${server.origin}/remote.git` }) };
+}
+
+async function tag(name: string, message: string, signingKey?: string): Promise<void> {
+  await fixture.writer.tag(name, { message, ...(signingKey === undefined ? {} : { signingKey }) });
+  await fixture.writer.pushTag(name);
+}
+
+const removeTag = (name: string) => fixture.writer.git(['push', '--quiet', fixture.remote, `:refs/tags/${name}`]);
+
+describe('approval tags', () => {
+  it('are the annotated ones beneath approve/, with what they say and without their signature', async () => {
+    const { opsRepo } = await overHttp();
+    const key = await createSigningKey(path.join(fixture.dir, 'keys'));
+    await tag('approve/b', 'looks good\n\nblob: 1\n', key.file);
+    await tag('approve/a/1', 'plain');
+    await tag('v1', 'a release');
+    const commit = await fixture.writer.resolve('HEAD');
+    const message = expect.any(String);
+    const tagger = { name: 'Some One', email: 'someone@example.org' };
+    const taggedAt = expect.stringMatching(/^20\d\d-\d\d-\d\dT[\d:.]+Z$/);
+    const of = async (name: string) => fixture.writer.resolve(`refs/tags/${name}`);
+    const tags = await opsRepo.approvalTags();
+    expect(tags).toEqual([
+      { ref: 'refs/tags/approve/a/1', oid: await of('approve/a/1'), commit, message, tagger, taggedAt },
+      { ref: 'refs/tags/approve/b', oid: await of('approve/b'), commit, message, tagger, taggedAt },
+    ]);
+    expect(tags.map((each) => each.message)).toEqual(['plain\n', 'looks good\n\nblob: 1\n']);
+  });
+
+  it('are had from a remote that is a path, too', async () => {
+    fixture = await OpsRepoFixture.create();
+    const opsRepo = await fixture.open();
+    expect(await opsRepo.approvalTags()).toEqual([]);
+    await tag('approve/x', 'yes');
+    await fixture.writer.tag('approve/light');
+    await fixture.writer.pushTag('approve/light');
+    expect((await opsRepo.approvalTags()).map(({ ref }) => ref)).toEqual(['refs/tags/approve/x']);
+  });
+
+  it('are no lightweight ones and none of other things than commits', async () => {
+    const { opsRepo } = await overHttp();
+    await fixture.writer.tag('approve/light');
+    await fixture.writer.pushTag('approve/light');
+    await tag('approve/commit', 'yes');
+    for (const [name, of] of [
+      ['approve/tree', 'HEAD^{tree}'],
+      ['approve/blob', 'HEAD:README'],
+      ['approve/tag', 'refs/tags/approve/commit'],
+    ] as const) {
+      await fixture.writer.git(['tag', '-a', '-m', 'yes', name, of]);
+      await fixture.writer.pushTag(name);
+    }
+    expect((await opsRepo.approvalTags()).map(({ ref }) => ref)).toEqual(['refs/tags/approve/commit']);
+  });
+
+  it('cost one request while nothing is new', async () => {
+    const { server, opsRepo } = await overHttp();
+    await opsRepo.refresh();
+    await tag('approve/x', 'yes');
+    const first = await opsRepo.approvalTags();
+    server.forget();
+    expect(await opsRepo.approvalTags()).toEqual(first);
+    expect(server.requests.map(({ method, url }) => [method, url])).toEqual([['POST', '/remote.git/git-upload-pack']]);
+  });
+
+  it('are gone when the server has them no more, and follow it when they move', async () => {
+    const { opsRepo } = await overHttp();
+    await tag('approve/x', 'first');
+    await tag('approve/y', 'yes');
+    expect((await opsRepo.approvalTags()).map(({ message }) => message)).toEqual(['first\n', 'yes\n']);
+    const commit = await fixture.writer.commit({ more: 'more\n' });
+    await fixture.writer.git(['tag', '-f', '-a', '-m', 'second', 'approve/x', 'HEAD']);
+    await fixture.writer.git(['push', '--quiet', '--force', fixture.remote, 'refs/tags/approve/x']);
+    await removeTag('approve/y');
+    const [x, ...others] = await opsRepo.approvalTags();
+    expect([x?.message, x?.commit, others]).toEqual(['second\n', commit, []]);
+    const left = await git(['for-each-ref', '--format=%(refname)', 'refs/edge/tags'], {
+      GIT_DIR: path.join(fixture.options().dir, 'repo.git'),
+    });
+    expect(left).toBe(`refs/edge/tags/${x?.oid}\n`);
+    await removeTag('approve/x');
+    expect(await opsRepo.approvalTags()).toEqual([]);
+  });
+
+  it('bring the commit that they name, also where it is on no branch', async () => {
+    const { opsRepo } = await overHttp();
+    await fixture.writer.checkout('topic');
+    const commit = await fixture.writer.commit({ topic: 'topic\n' });
+    await tag('approve/topic', 'yes');
+    await opsRepo.approvalTags();
+    expect((await opsRepo.entryAt(commit, 'topic'))?.kind).toBe('file');
+  });
+
+  it('are none while the server is away, which is no answer', async () => {
+    const { server, opsRepo } = await overHttp();
+    server.unavailable = 5;
+    await expect(opsRepo.approvalTags()).rejects.toMatchObject({ name: 'TransientError', code: 'ERR_GIT_UNAVAILABLE' });
+    server.unavailable = 0;
+    expect(await opsRepo.approvalTags()).toEqual([]);
+  });
+});
