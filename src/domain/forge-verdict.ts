@@ -8,6 +8,10 @@ import type { ApprovalEvidence, RuleVerdict } from './verdict.ts';
 /** What the merged change that brought some bytes says of them. Pure: facts of forge and git in, a verdict out. */
 
 export interface ReviewEvidence extends Review {
+  /** Git has this commit. */
+  readonly isKnown: boolean;
+  /** The reviewed line itself brought these bytes, against where it parted from the branch: the reviewer was shown them. */
+  readonly isShown: boolean;
   /** The regular file at the path in the tree of the reviewed commit, by git; null: none, or no such commit. */
   readonly blob: Oid | null;
   /** The formula file in that tree. */
@@ -52,8 +56,13 @@ export function reviewVerdict(evidence: ChangeEvidence, electorate: Electorate):
   const valid = heard.flatMap(({ review, voice }) => {
     return typeof voice === 'string' || review.dismissed ? [] : [{ review, name: voice.name }];
   });
-  const met = valid.filter(({ review }) => review.blob === electorate.blob);
+  const met = valid.filter(({ review }) => review.blob === electorate.blob && review.isShown);
   if (met.length > 0) return { kind: 'met', evidence: met.map(({ review, name }) => reviewEvidence(review, name)) };
+  const unseen = valid.find(({ review }) => review.blob === electorate.blob);
+  if (unseen !== undefined) {
+    const message = `${unseen.name} approved ${aboutCommit(unseen.review)}, which does not change this file: nobody was shown it`;
+    return wait('ERR_NEEDS_APPROVAL', message, evidence);
+  }
   const [other] = valid;
   if (other !== undefined) {
     const message = `${other.name} approved ${aboutCommit(other.review)}, which holds other bytes at this path`;
@@ -113,12 +122,16 @@ function mergeFlaw({ history, merge }: ChangeEvidence, by: Account, { quietMs }:
   return late === undefined ? null : `${late.by.login} pushed to the change right before it`;
 }
 
-/** null: nobody entitled, by their latest word about exactly these bytes, asks for changes. */
+/**
+ * null: nobody entitled, by their latest word about exactly these bytes, asks for changes. Having a part in the change
+ * silences nobody here, since others could give somebody a part; what was filed under a commit that is gone still stands.
+ */
 function rejections(evidence: ChangeEvidence, electorate: Electorate): RuleVerdict | null {
   const names = latestVerdicts(evidence.reviews).flatMap((review) => {
-    if (review.verdict !== 'changes-requested' || review.dismissed || review.blob !== electorate.blob) return [];
-    const voice = voiceOf(review.by, evidence, electorate);
-    return typeof voice === 'string' ? [] : [voice.name];
+    if (review.verdict !== 'changes-requested' || review.dismissed) return [];
+    if (review.isKnown && review.blob !== electorate.blob) return [];
+    const person = personOf(review.by, evidence, electorate);
+    return typeof person === 'string' ? [] : [person.name];
   });
   if (names.length === 0) return null;
   return wait('ERR_CHANGES_REQUESTED', `${names.join(', ')} asked for changes of exactly these bytes`, evidence);
@@ -136,53 +149,45 @@ function latestVerdicts(reviews: readonly ReviewEvidence[]): readonly ReviewEvid
   return [...latest.values(), ...gone];
 }
 
-interface Voice {
+/** Somebody entitled. */
+interface Person {
   /** As the results name this person, and as people are counted. */
   readonly name: string;
+  /** All that this person may be known by. */
+  readonly faces: readonly Approver[];
 }
 
 /** The person whose word counts for this change, or why this account's does not. */
-function voiceOf(account: Account, evidence: ChangeEvidence, electorate: Electorate): Voice | string {
-  if (account.id === null) return 'the account is gone';
-  if (account.isBot || electorate.bots.has(account.login.toLowerCase())) return `${account.login} is a bot`;
-  const approver = approverOf(account, account.id, evidence.admins, electorate);
-  if (approver === null) return `${account.login} is no approver`;
-  if (!electorate.selfApprove && hasPart(account.id, approver, evidence))
-    return `${account.login} has a part in the change`;
-  return { name: nameOf(approver, electorate.approvers) };
+function voiceOf(account: Account, evidence: ChangeEvidence, electorate: Electorate): Person | string {
+  const person = personOf(account, evidence, electorate);
+  if (typeof person === 'string' || electorate.selfApprove) return person;
+  return hasPart(account.id, person, evidence) ? `${account.login} has a part in the change` : person;
 }
 
-/** By url, id and login together: logins are given up and taken anew, ids are of one forge only. */
-function approverOf(
-  { login }: Account,
-  id: number,
-  admins: ReadonlySet<number>,
-  { approvers, forgeUrl: url }: Electorate,
-): Approver | null {
-  const known = approvers.find(({ forge }) => {
-    return forge?.url === url && forge.id === id && forge.login.toLowerCase() === login.toLowerCase();
-  });
-  if (known !== undefined) return known;
-  return admins.has(id) ? { name: login, forge: { url, id, login }, keys: [] } : null;
+function personOf(account: Account, { admins }: ChangeEvidence, electorate: Electorate): Person | string {
+  const { id, login, isBot } = account;
+  const { approvers, forgeUrl: url, bots } = electorate;
+  if (id === null) return 'the account is gone';
+  if (isBot || bots.has(login.toLowerCase())) return `${login} is a bot`;
+  // By url and id it is this entry's account; entitled by the policy only under its login, which may be given up.
+  const entry = approvers.find(({ forge }) => forge?.url === url && forge.id === id);
+  if (entry?.forge?.login.toLowerCase() === login.toLowerCase()) return { name: entry.name, faces: [entry] };
+  if (!admins.has(id)) return `${login} is no approver`;
+  const admin: Approver = { name: login, forge: { url, id, login }, keys: [] };
+  if (entry !== undefined) return { name: entry.name, faces: [entry, admin] };
+  // Whoever may be a person of the policy is counted as that one, so that nobody counts twice.
+  const alike = approvers.find((other) => isAmong([{ name: login, email: login }], other));
+  return { name: alike?.name ?? login, faces: [admin] };
 }
 
 /** Opened, wrote, committed or pushed any of it. */
-function hasPart(id: number, approver: Approver, { change, commits, history, makers }: ChangeEvidence): boolean {
-  const accounts = [
-    change.author,
-    ...commits.flatMap((commit) => commit.accounts),
-    ...history.pushes.map(({ by }) => by),
-  ];
+function hasPart(id: number | null, { faces }: Person, evidence: ChangeEvidence): boolean {
+  const { change, commits, history, makers } = evidence;
+  const pushers = history.pushes.map(({ by }) => by);
+  const accounts = [change.author, ...commits.flatMap((commit) => commit.accounts), ...pushers];
   if (accounts.some((account) => account.id === id)) return true;
   const people = commits.flatMap(({ author, committer, coAuthors }) => [author, committer, ...coAuthors]);
-  return isAmong([...people, ...makers], approver);
-}
-
-/** An administrator who may be a person of the policy is counted as that one, so that nobody counts twice. */
-function nameOf(approver: Approver, approvers: readonly Approver[]): string {
-  if (approvers.includes(approver)) return approver.name;
-  const claimed = { name: approver.name, email: approver.name };
-  return approvers.find((other) => isAmong([claimed], other))?.name ?? approver.name;
+  return faces.some((face) => isAmong([...people, ...makers], face));
 }
 
 function reviewEvidence({ url: what, commit, at, formulaBlob }: ReviewEvidence, name: string): ApprovalEvidence {

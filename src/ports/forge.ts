@@ -10,6 +10,8 @@ export interface CommitStatus {
   readonly description: string;
   /** null: no link. */
   readonly url: string | null;
+  /** Set only where the newest status of its context is in this state now. Absent: always. */
+  readonly over?: 'pending';
 }
 
 /**

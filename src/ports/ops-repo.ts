@@ -115,6 +115,8 @@ export interface OpsRepo {
   /** Paths of all files ending in `suffix` that any commit reachable from `to` (and not from `from`) ever added. */
   everAdded(from: Oid | null, to: Oid, under: string, suffix: string): Promise<readonly string[]>;
   isAncestor(ancestor: Oid, descendant: Oid): Promise<boolean>;
+  /** Where two lines parted: their best common ancestors, several after criss-cross merges; empty: they have none. */
+  mergeBases(one: Oid, other: Oid): Promise<readonly Oid[]>;
   /** Object id of the first-parent root of this commit: for one on the branch `root` of `Tips`, without asking the server. */
   root(commit: Oid): Promise<Oid>;
   /**

@@ -131,6 +131,10 @@ export class SimpleOpsRepo implements OpsRepo {
     return at(ancestor) >= 0 && at(ancestor) <= at(descendant);
   }
 
+  async mergeBases(one: Oid, other: Oid): Promise<readonly Oid[]> {
+    return [(await this.isAncestor(one, other)) ? one : other];
+  }
+
   async verifySignature(): Promise<SignatureVerdict> {
     return { kind: 'unsigned' };
   }

@@ -165,6 +165,13 @@ export class MemoryOpsRepo implements OpsRepo {
     return this.#ancestors(descendant).has(ancestor);
   }
 
+  async mergeBases(one: Oid, other: Oid): Promise<readonly Oid[]> {
+    this.#called('mergeBases');
+    const before = this.#ancestors(one);
+    const common = [...this.#ancestors(other)].filter((commit) => before.has(commit));
+    return common.filter((commit) => !common.some((each) => each !== commit && this.#ancestors(each).has(commit)));
+  }
+
   async root(commit: Oid): Promise<Oid> {
     this.#called('root');
     return this.#firstParents(commit).at(-1)?.oid ?? commit;

@@ -31,6 +31,7 @@ export interface RecordedHistory {
 interface RecordedPull {
   readonly number: number;
   readonly merge_commit_sha: string | null;
+  readonly merge_base: string;
 }
 
 interface RecordedActivity {
@@ -160,6 +161,7 @@ export function recordedRepo(history: RecordedHistory): OpsRepo {
       return Promise.resolve(new Map([[action.path, { commit: oid(setter), committedAt: '2026-11-21T04:00:00Z' }]]));
     },
     obtain: (commits) => Promise.resolve(new Set(commits.filter((commit) => blobs[commit] !== undefined))),
+    mergeBases: () => Promise.resolve(history.pull == null ? [] : [oid(history.pull.merge_base)]),
     introducers: () => {
       const made = action.last_commit_touching;
       return Promise.resolve(made === setter ? [] : [oid(made)]);

@@ -27,6 +27,7 @@ import {
   introducers,
   isAncestor,
   lastChanged,
+  mergeBases,
 } from './log.ts';
 import { Obtainer } from './obtain.ts';
 import { branchMissing, type Publication, Publisher, type PublisherOptions } from './publish.ts';
@@ -145,6 +146,10 @@ class Branch implements OpsRepo {
 
   isAncestor(ancestor: Oid, descendant: Oid): Promise<boolean> {
     return this.#cache.whole(() => isAncestor(this.#git, ancestor, descendant));
+  }
+
+  mergeBases(one: Oid, other: Oid): Promise<readonly Oid[]> {
+    return this.#cache.whole(() => mergeBases(this.#git, one, other));
   }
 
   verifySignature(object: Oid, keys: readonly AllowedSigner[]): Promise<SignatureVerdict> {

@@ -168,6 +168,13 @@ export async function isAncestor(git: Git, ancestor: Oid, descendant: Oid): Prom
   return false;
 }
 
+export async function mergeBases(git: Git, one: Oid, other: Oid): Promise<readonly Oid[]> {
+  const { code, stdout, stderr } = await git.run(['merge-base', '--all', one, other]);
+  // 1 without a word: there is none.
+  if (code > 1 || (code === 1 && stderr !== '')) throw new GitFailure('damaged', `git merge-base (exit ${code})`);
+  return stdout.toString('utf8').split('\n').filter(isOid);
+}
+
 /** The first-parent root of `tip`. `known`: an older tip and its root, which is that of all that stands on it. */
 export async function firstParentRoot(
   git: Git,

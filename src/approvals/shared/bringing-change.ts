@@ -6,6 +6,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Forge } from '../../ports/forge.ts';
 import type { OpsRepo } from '../../ports/ops-repo.ts';
 import { createFirstParents } from './first-parents.ts';
+import { createMemory } from './remember.ts';
 
 export interface EvidenceDeps {
   readonly opsRepo: OpsRepo;
@@ -19,63 +20,79 @@ export interface EvidenceDeps {
   readonly graceMs: number;
 }
 
-type MergedChange = Change & { readonly merge: NonNullable<Change['merge']> };
+export type MergedChange = Change & { readonly merge: NonNullable<Change['merge']> };
+
+export type Bringing =
+  | { readonly kind: 'change'; readonly change: MergedChange }
+  /** The forge maps the commit to this change, which does not touch the path: somebody may have marked it as merged. */
+  | { readonly kind: 'unrelated'; readonly change: MergedChange }
+  /** `isSure`: everything that may belong to it was looked at. */
+  | { readonly kind: 'none'; readonly isSure: boolean };
 
 export interface BringingChanges {
-  /** The merged change that brought the commit which set these bytes; null: none did, as far as the forge knows now. */
-  of(setter: Oid, subject: ApprovalSubject, signal?: AbortSignal): Promise<MergedChange | null>;
+  /** The merged change that brought the commit which set the bytes at a path, as far as the forge knows now. */
+  of(
+    setter: Oid,
+    subject: Pick<ApprovalSubject, 'path' | 'tip' | 'branchTip'>,
+    signal?: AbortSignal,
+  ): Promise<Bringing>;
 }
 
 /** Commits of one change that may lie on the branch after the one that set the bytes. */
-const WALK = 50;
+const WALK = 100;
 const MOST = 10_000;
+const AGAIN_MS = 600_000;
 
 /**
  * Forges map a merged change to one commit, the last one that it put on the branch. With a rebase or a fast-forward of
- * several commits that is a later one than the commit in question, so the first-parent line is followed. The first change
- * that is found there has to touch the path itself: a direct push followed by somebody's merge is no part of that merge.
+ * several commits that is a later one than the commit in question, so the first-parent line is followed. The change has to
+ * touch the path itself: a direct push followed by somebody's merge is no part of that merge.
  */
 export function createBringingChanges({ opsRepo, forge, branch, clock, graceMs }: EvidenceDeps): BringingChanges {
   const line = createFirstParents(opsRepo);
   const found = new Map<Oid, MergedChange>();
-  /** Since when a commit is known to be mapped to nothing. */
-  const nothing = new Map<Oid, number>();
+  const files = createMemory<readonly string[]>(1_000);
+  /** Commits that are mapped to nothing. */
+  const nothing = new Map<Oid, { readonly since: number; readonly askedAt: number }>();
 
   async function changeOf(commit: Oid, signal?: AbortSignal): Promise<MergedChange | null> {
     const known = found.get(commit);
     if (known !== undefined) return known;
     const now = clock.monotonic();
-    const since = nothing.get(commit);
-    if (since !== undefined && now - since >= graceMs) return null;
+    const { since, askedAt } = nothing.get(commit) ?? { since: now, askedAt: -Infinity };
+    // After the grace only marking it as merged by hand can change it: that is asked about now and then.
+    if (now - since >= graceMs && now - askedAt < AGAIN_MS) return null;
     const change = await forge.changeOf(commit, signal);
-    if (change === null) {
-      if (since === undefined) keep(nothing, commit, now);
-      return null;
-    }
-    const merged = mergedInto(change, branch);
+    if (change === null) keep(nothing, commit, { since, askedAt: now });
+    const merged = change === null ? null : mergedInto(change, branch);
     if (merged !== null) keep(found, commit, merged);
     return merged;
+  }
+
+  async function touches({ number, merge }: MergedChange, path: string): Promise<boolean> {
+    return (await files.recall(`${number} ${merge.commit}`, () => forge.files(number))).includes(path);
   }
 
   return {
     async of(setter, { path, tip, branchTip = tip }, signal) {
       const direct = await changeOf(setter, signal);
-      // A forge that maps every commit of a change says itself that it brought this one.
       if (direct !== null) {
-        return (await isOnLine(direct.merge.commit, setter, branchTip)) ? direct : none(setter, signal);
+        const isOurs = (await isOnLine(direct.merge.commit, setter, branchTip)) && (await touches(direct, path));
+        return { kind: isOurs ? 'change' : 'unrelated', change: direct };
       }
-      for (const commit of await line.after(setter, branchTip, WALK)) {
+      const later = await line.after(setter, branchTip, WALK);
+      for (const commit of later) {
         const change = await changeOf(commit, signal);
         if (change === null || change.merge.commit !== commit) continue;
-        return (await forge.files(change.number, signal)).includes(path) ? change : none(setter, signal);
+        return (await touches(change, path)) ? { kind: 'change', change } : none(setter, true, signal);
       }
-      return none(setter, signal);
+      return none(setter, later.length < WALK, signal);
     },
   };
 
   /** A forge that never saw the commit (a mirror that lags, another repository) can't say that nobody proposed it. */
-  async function none(setter: Oid, signal?: AbortSignal): Promise<null> {
-    if (await forge.hasCommit(setter, signal)) return null;
+  async function none(setter: Oid, isSure: boolean, signal?: AbortSignal): Promise<Bringing> {
+    if (await forge.hasCommit(setter, signal)) return { kind: 'none', isSure };
     const message = `the forge does not know commit ${setter.slice(0, 12)} (yet)`;
     throw new TransientError('ERR_FORGE_UNAVAILABLE', message, { hint: 'Check that repo of [forge] is the ops repo.' });
   }

@@ -1,16 +1,26 @@
-import type { Account, Change } from '../../domain/change.ts';
+import type { Account } from '../../domain/change.ts';
 import type { ChangeEvidence, ReviewEvidence } from '../../domain/forge-verdict.ts';
 import { isOid, type Oid } from '../../domain/ids.ts';
 import type { ClaimedPerson } from '../../domain/people.ts';
 import type { ApprovalSubject } from '../../ports/approval.ts';
-import { type BringingChanges, createBringingChanges, type EvidenceDeps } from './bringing-change.ts';
+import { abortable } from './abortable.ts';
+import { type Asked, createWanted, isDue } from './asking.ts';
+import {
+  type Bringing,
+  type BringingChanges,
+  createBringingChanges,
+  type EvidenceDeps,
+  type MergedChange,
+} from './bringing-change.ts';
 import { createMemory } from './remember.ts';
 import { createSetters, regularFile } from './setter.ts';
 import { changeThatSet, formulaAt } from './signed-evidence.ts';
 
 /** What is known of how the bytes of a subject came to the branch. */
-export type Brought =
+type Brought =
   | { readonly kind: 'change'; readonly evidence: ChangeEvidence }
+  /** The forge maps the commit that set the bytes to a change that does not touch them. */
+  | { readonly kind: 'unrelated'; readonly url: string }
   /** `commit` set the bytes, and no merged change brought it; `final`: nor will the forge still learn of one. */
   | { readonly kind: 'none'; readonly commit: Oid; readonly final: boolean }
   /** Other bytes, or none, lie at this path. */
@@ -24,23 +34,9 @@ export interface ChangeEvidences {
   of(subject: ApprovalSubject, signal?: AbortSignal): Promise<Brought>;
 }
 
-interface Kept {
-  readonly firstSeen: number;
-  readonly readAt: number;
+interface Kept extends Asked {
   readonly brought: Brought;
-  /** When it was last asked for. */
-  wantedAt: number;
 }
-
-/** Soonest and latest after which the same is asked again; an hour of waiting is asked about once a minute. */
-const SOONEST_MS = 4_000;
-const LATEST_MS = 600_000;
-const PART_OF_AGE = 60;
-/** For each subject that somebody wants to know of: so that many of them cost the forge no more than few. */
-const EACH_MS = 1_000;
-/** What nobody asked for so long is no longer waited for, and then forgotten. */
-const WANTED_MS = 60_000;
-const FORGOTTEN_MS = 3_600_000;
 
 /** One for all rules that ask the forge: what one of them had read, the others need not ask for. */
 export function createChangeEvidences(deps: EvidenceDeps): ChangeEvidences {
@@ -49,33 +45,31 @@ export function createChangeEvidences(deps: EvidenceDeps): ChangeEvidences {
   const reader = new EvidenceReader(deps, changes);
   const kept = new Map<string, Kept>();
   const reading = new Map<string, Promise<Kept>>();
+  const wanted = createWanted(deps.clock);
 
-  let counted = { at: -Infinity, wanted: 0 };
-
-  /** How many are waited for, counted now and then. */
-  function wanted(now: number): number {
-    if (now - counted.at < SOONEST_MS) return counted.wanted;
-    for (const [key, { wantedAt }] of kept) if (now - wantedAt > FORGOTTEN_MS) kept.delete(key);
-    counted = { at: now, wanted: [...kept.values()].filter(({ wantedAt }) => now - wantedAt < WANTED_MS).length };
-    return counted.wanted;
-  }
-
-  function isDue({ firstSeen, readAt }: Kept, now: number): boolean {
-    const pause = Math.max(SOONEST_MS, (now - firstSeen) / PART_OF_AGE, wanted(now) * EACH_MS);
-    return now - readAt >= Math.min(pause, LATEST_MS);
-  }
-
-  async function read(key: string, subject: ApprovalSubject, setter: Oid, signal?: AbortSignal): Promise<Kept> {
+  async function read(key: string, subject: ApprovalSubject, setter: Oid): Promise<Kept> {
     const now = deps.clock.monotonic();
     const firstSeen = kept.get(key)?.firstSeen ?? now;
     // Seen before the first answer too: while evidence can't be read the grace runs, but nothing final is said.
     if (!kept.has(key)) kept.set(key, { firstSeen, readAt: -Infinity, wantedAt: now, brought: { kind: 'elsewhere' } });
-    const evidence = await reader.read(subject, setter, signal);
-    const final = now - firstSeen >= deps.graceMs;
-    const brought: Brought = evidence === null ? { kind: 'none', commit: setter, final } : { kind: 'change', evidence };
+    const found = await reader.read(subject, setter);
+    const isLate = now - firstSeen >= deps.graceMs;
+    const brought: Brought =
+      found.kind === 'none' ? { kind: 'none', commit: setter, final: isLate && found.isSure } : found;
     const answer = { firstSeen, readAt: now, wantedAt: now, brought };
     kept.set(key, answer);
     return answer;
+  }
+
+  /** Shared by whoever asks meanwhile, so nobody's signal ends it; every call to the forge has a time limit of its own. */
+  function shared(key: string, subject: ApprovalSubject, setter: Oid): Promise<Kept> {
+    const underWay = reading.get(key) ?? read(key, subject, setter);
+    reading.set(key, underWay);
+    const done = () => {
+      if (reading.get(key) === underWay) reading.delete(key);
+    };
+    underWay.then(done, done);
+    return underWay;
   }
 
   return {
@@ -88,47 +82,48 @@ export function createChangeEvidences(deps: EvidenceDeps): ChangeEvidences {
       const known = kept.get(key);
       const now = deps.clock.monotonic();
       if (known !== undefined) known.wantedAt = now;
-      if (known !== undefined && fresh !== true && !isDue(known, now)) return known.brought;
-      if (fresh === true) return (await read(key, subject, setter.commit, signal)).brought;
-      const underWay = reading.get(key) ?? read(key, subject, setter.commit, signal);
-      reading.set(key, underWay);
-      try {
-        return (await underWay).brought;
-      } finally {
-        if (reading.get(key) === underWay) reading.delete(key);
-      }
+      if (known !== undefined && fresh !== true && !isDue(known, wanted.count(kept), now)) return known.brought;
+      // What was begun before is not fresh.
+      const answer = fresh === true ? read(key, subject, setter.commit) : shared(key, subject, setter.commit);
+      return (await abortable(answer, signal)).brought;
     },
   };
 }
 
 /** A log of events that has not named the pusher of a merge after this long will not any more. */
 const LOG_SETTLED_MS = 10 * 60_000;
+/** So late may a push show in the log; seen: 2.5 s. */
+const LOG_LAG_MS = 30_000;
+
+type Read = Exclude<Brought, { readonly kind: 'none' | 'elsewhere' }> | Extract<Bringing, { readonly kind: 'none' }>;
 
 class EvidenceReader {
   readonly #deps: EvidenceDeps;
   readonly #changes: BringingChanges;
   readonly #commits = createMemory<ChangeEvidence['commits']>(1_000);
-  readonly #histories = createMemory<ChangeEvidence['history']>(1_000);
+  readonly #shown = createMemory<boolean>();
+  readonly #histories = new Map<string, ChangeEvidence['history']>();
 
   constructor(deps: EvidenceDeps, changes: BringingChanges) {
     this.#deps = deps;
     this.#changes = changes;
   }
 
-  /** null: no merged change brought these bytes. */
-  async read(subject: ApprovalSubject, setter: Oid, signal?: AbortSignal): Promise<ChangeEvidence | null> {
+  async read(subject: ApprovalSubject, setter: Oid): Promise<Read> {
     const { opsRepo } = this.#deps;
-    const change = await this.#changes.of(setter, subject, signal);
-    if (change === null) return null;
+    const bringing = await this.#changes.of(setter, subject);
+    if (bringing.kind === 'none') return bringing;
+    if (bringing.kind === 'unrelated') return { kind: 'unrelated', url: bringing.change.url };
+    const { change } = bringing;
     const { merge } = change;
     const [reviews, commits, history, makers, merged] = await Promise.all([
-      this.#reviews(change, subject, signal),
-      this.#commits.recall(`${change.number} ${merge.commit}`, () => this.#deps.forge.commits(change.number, signal)),
-      this.#history(change, signal),
+      this.#reviews(change.number, setter, subject),
+      this.#commits.recall(`${change.number} ${merge.commit}`, () => this.#deps.forge.commits(change.number)),
+      this.#history(change),
       this.#makers(setter, subject),
       regularFile(opsRepo, merge.commit, subject.path),
     ]);
-    return {
+    const evidence = {
       change,
       merge,
       reviews,
@@ -137,46 +132,57 @@ class EvidenceReader {
       makers,
       mergedBlob: merged?.oid ?? null,
       mergedFormulaBlob: await formulaAt(merge.commit, subject, opsRepo),
-      admins: await this.#admins([...reviews.map(({ by }) => by), ...(merge.by === null ? [] : [merge.by])], signal),
+      admins: await this.#admins([...reviews.map(({ by }) => by), ...(merge.by === null ? [] : [merge.by])]),
     };
+    return { kind: 'change', evidence };
   }
 
   /** What lies in the reviewed commits is asked of git. A short id could be any commit: it is never resolved. */
-  async #reviews(change: Change, subject: ApprovalSubject, signal?: AbortSignal): Promise<readonly ReviewEvidence[]> {
+  async #reviews(change: number, setter: Oid, subject: ApprovalSubject): Promise<readonly ReviewEvidence[]> {
     const { opsRepo, forge } = this.#deps;
-    const reviews = await forge.reviews(change.number, signal);
+    const [before] = (await opsRepo.commit(setter)).parents;
+    const reviews = await forge.reviews(change);
     const wanted = reviews.flatMap(({ verdict, commit }) => (verdict !== 'none' && isOid(commit) ? [commit] : []));
-    const there = wanted.length === 0 ? new Set<string>() : await opsRepo.obtain([...new Set(wanted)], signal);
+    const there = wanted.length === 0 ? new Set<string>() : await opsRepo.obtain([...new Set(wanted)]);
     return Promise.all(
       reviews.map(async (review) => {
         const { commit, verdict } = review;
         if (verdict === 'none' || !isOid(commit) || !there.has(commit)) {
-          return { ...review, blob: null, formulaBlob: null };
+          return { ...review, isKnown: false, isShown: false, blob: null, formulaBlob: null };
         }
         const file = await regularFile(opsRepo, commit, subject.path);
-        return { ...review, blob: file?.oid ?? null, formulaBlob: await formulaAt(commit, subject, opsRepo) };
+        const isShown = file?.oid === subject.blob && (await this.#isShown(commit, before, subject));
+        const formulaBlob = await formulaAt(commit, subject, opsRepo);
+        return { ...review, isKnown: true, isShown, blob: file?.oid ?? null, formulaBlob };
       }),
     );
   }
 
-  /** Settled once the log names who pushed the merge. */
-  async #history(change: Change, signal?: AbortSignal): Promise<ChangeEvidence['history']> {
+  /**
+   * A tree may hold bytes that its line never touched, because the branch held them once: whoever reviewed that line was
+   * shown nothing of them.
+   */
+  #isShown(commit: Oid, before: Oid | undefined, { path, blob }: ApprovalSubject): Promise<boolean> {
+    const { opsRepo } = this.#deps;
+    if (before === undefined) return Promise.resolve(true);
+    return this.#shown.recall([commit, before, blob, path].join('\n'), async () => {
+      for (const base of await opsRepo.mergeBases(commit, before)) {
+        if ((await regularFile(opsRepo, base, path))?.oid === blob) return false;
+      }
+      return true;
+    });
+  }
+
+  /** Settled once the log names who pushed the merge, and has had time for what came before it. */
+  async #history(change: MergedChange): Promise<ChangeEvidence['history']> {
     const { forge, clock } = this.#deps;
-    const key = `${change.number} ${change.merge?.commit ?? ''}`;
-    const unsettled = new Error('the log is not complete yet');
-    let found: ChangeEvidence['history'] | null = null;
-    const ask = async () => {
-      found = await forge.history(change, signal);
-      const age = clock.now().getTime() - Date.parse(change.merge?.at ?? '');
-      if (found.landedBy === null && age < LOG_SETTLED_MS) throw unsettled;
-      return found;
-    };
-    try {
-      return await this.#histories.recall(key, ask);
-    } catch (error) {
-      if (error === unsettled && found !== null) return found;
-      throw error;
-    }
+    const key = `${change.number} ${change.merge.commit}`;
+    const known = this.#histories.get(key);
+    if (known !== undefined) return known;
+    const found = await forge.history(change);
+    const age = clock.now().getTime() - Date.parse(change.merge.at);
+    if (age >= (found.landedBy === null ? LOG_SETTLED_MS : LOG_LAG_MS)) keepNewest(this.#histories, key, found);
+    return found;
   }
 
   /**
@@ -188,11 +194,17 @@ class EvidenceReader {
     return [...authors, ...commits.slice(1).map(({ committer }) => committer)];
   }
 
-  async #admins(accounts: readonly Account[], signal?: AbortSignal): Promise<ReadonlySet<number>> {
+  async #admins(accounts: readonly Account[]): Promise<ReadonlySet<number>> {
     const admins = new Set<number>();
     if (!this.#deps.forgeAdmins) return admins;
     const byId = new Map(accounts.flatMap((account) => (account.id === null ? [] : [[account.id, account] as const])));
-    for (const [id, account] of byId) if (await this.#deps.forge.isAdmin(account, signal)) admins.add(id);
+    for (const [id, account] of byId) if (await this.#deps.forge.isAdmin(account)) admins.add(id);
     return admins;
   }
+}
+
+function keepNewest<T>(map: Map<string, T>, key: string, value: T): void {
+  map.set(key, value);
+  const [oldest] = map.keys();
+  if (map.size > 1_000 && oldest !== undefined) map.delete(oldest);
 }

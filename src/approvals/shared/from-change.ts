@@ -24,6 +24,10 @@ export function fromChange(
           return judge(brought.evidence, { blob, approvers, selfApprove, forgeUrl: forge.url, bots });
         case 'elsewhere':
           return notYet('these bytes do not lie at this path of the branch');
+        case 'unrelated':
+          return notYet(
+            `the forge says that ${brought.url} brought these bytes, but that change does not touch the file`,
+          );
         case 'none': {
           const message = `no merged change into ${terms.branch} brought commit ${brought.commit.slice(0, 12)}, which set these bytes`;
           if (brought.final) return { kind: 'refused', code: 'ERR_NO_CHANGE', message };

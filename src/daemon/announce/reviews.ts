@@ -64,8 +64,11 @@ export async function withReviews(
     reviews.map(async (review) => {
       const commit = isOid(review.commit) && there.has(review.commit) ? review.commit : null;
       const entry = commit === null ? null : await context.opsRepo.entryAt(commit, plan.path);
+      const shown = commit !== null && (await isShown(commit, plan, context));
       return {
         ...review,
+        isKnown: commit !== null,
+        isShown: shown,
         blob: entry?.kind === 'file' || entry?.kind === 'executable' ? entry.oid : null,
         formulaBlob: null,
       };
@@ -92,4 +95,12 @@ export async function withReviews(
       : { met: false, code: verdict.code, message: verdict.message };
   const rules = approval.rules.map((each) => (each.rule === RULE ? { ...each, ...told } : each));
   return { ...plan, approval: { ...approval, rules } };
+}
+
+/** The reviewed commit itself brings these bytes, against where it parted from the branch. */
+async function isShown(commit: Oid, { path, blob }: Plan, { opsRepo, world }: StoryContext): Promise<boolean> {
+  for (const base of await opsRepo.mergeBases(commit, world().tips.tip)) {
+    if ((await opsRepo.entryAt(base, path))?.oid === blob) return false;
+  }
+  return true;
 }

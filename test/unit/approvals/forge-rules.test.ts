@@ -105,6 +105,42 @@ describe('the change that brought some bytes', () => {
   });
 });
 
+describe('bytes that the branch held once', () => {
+  it('are not approved by a review of a line that never touched them (R1)', async () => {
+    const planted = repo.make([base], { [PATH]: 'evil' }, { author: dev });
+    const reviewed = repo.make([planted], { 'README.md': 'typo' }, { author: dev });
+    const removed = repo.make([planted], { [PATH]: null });
+    const head = repo.merge(reviewed, removed, { [PATH]: 'evil' });
+    const merged = repo.merge(removed, head, { [PATH]: 'evil', 'README.md': 'typo' });
+    forge.put({ change: openChange(1, head), files: ['README.md', PATH], reviews: [approval(reviewed)] });
+    forge.merge(1, merged);
+    const verdict = await rule().evaluate(about(merged, merged));
+    expect(verdict).toMatchObject({ kind: 'waiting', code: 'ERR_NEEDS_APPROVAL' });
+    expect(verdict).toHaveProperty('message', expect.stringContaining('nobody was shown it'));
+  });
+
+  it('are approved by a review of a line that brings them back (R1)', async () => {
+    const first = repo.make([base], { [PATH]: 'bytes' });
+    const second = repo.make([first], { [PATH]: 'other' });
+    const back = repo.make([second], { [PATH]: 'bytes' }, { author: dev, committer: dev });
+    const merged = repo.merge(second, back);
+    forge.put({ change: openChange(1, back), files: [PATH], reviews: [approval(back)] });
+    forge.merge(1, merged);
+    expect(await rule().evaluate(about(merged, merged))).toMatchObject({ kind: 'met' });
+  });
+});
+
+describe('a change that the forge maps, but that does not touch the file', () => {
+  it('proves nothing, and refuses nothing: somebody may have marked it as merged by hand (R1)', async () => {
+    const pushed = repo.make([base], { [PATH]: 'bytes' });
+    const reviewed = repo.make([base], { 'README.md': 'typo' });
+    forge.put({ change: openChange(1, reviewed), files: ['README.md'], reviews: [approval(pushed)] });
+    forge.merge(1, pushed);
+    const verdict = await rule({ graceMs: 0 }).evaluate(about(pushed, pushed));
+    expect(verdict).toMatchObject({ kind: 'waiting', code: 'ERR_NEEDS_APPROVAL' });
+  });
+});
+
 describe('what git says of a reviewed commit', () => {
   it('is asked of the server by id when the commit is on no branch (R1)', async () => {
     const { merged, head } = proposed();
@@ -157,6 +193,13 @@ describe('a definite no', () => {
     forge.unknown.clear();
     clock.advance(5_000);
     expect(await review.evaluate(about(pushed, pushed))).toMatchObject({ kind: 'refused', code: 'ERR_NO_CHANGE' });
+  });
+
+  it('is not said where a change of more commits than are looked at may still map to it', async () => {
+    const setter = repo.make([base], { [PATH]: 'bytes' }, { author: dev });
+    let tip = setter;
+    for (let at = 0; at < 120; at += 1) tip = repo.make([tip], { 'notes.md': `${at}` }, { author: dev });
+    expect(await rule({ graceMs: 0 }).evaluate(about(tip, setter))).toMatchObject({ kind: 'waiting' });
   });
 
   it('is not said of a merge that the forge learns of late', async () => {
@@ -212,6 +255,17 @@ describe('asking the forge', () => {
     forge.merge(1, merged);
     expect(await review.evaluate(about(merged, merged))).toMatchObject({ kind: 'met' });
     expect(await review.evaluate(about(merged, merged, { fresh: true }))).toMatchObject({ code: 'ERR_NEEDS_APPROVAL' });
+  });
+
+  it('goes on for others when one of those who asked stops waiting', async () => {
+    const { merged } = proposed();
+    const review = rule();
+    const stop = new AbortController();
+    const first = review.evaluate(about(merged, merged), stop.signal);
+    const second = review.evaluate(about(merged, merged));
+    stop.abort(new Error('we are stopping'));
+    await expect(first).rejects.toThrow('we are stopping');
+    expect(await second).toMatchObject({ kind: 'met' });
   });
 
   it('is done once for all rules that want to know', async () => {

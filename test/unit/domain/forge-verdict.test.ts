@@ -40,7 +40,7 @@ const COMMIT = { oid: HEAD, author: person('dev'), committer: person('dev'), coA
 
 function review(by: Account, given: Partial<ReviewEvidence> = {}): ReviewEvidence {
   const usual = { verdict: 'approved', dismissed: false, commit: HEAD, at: AT, url: `${URL}/review` } as const;
-  return { by, ...usual, blob: BLOB, formulaBlob: null, ...given };
+  return { by, ...usual, isKnown: true, isShown: true, blob: BLOB, formulaBlob: null, ...given };
 }
 
 function evidence(given: Partial<ChangeEvidence> = {}): ChangeEvidence {
@@ -116,6 +116,12 @@ describe('a review', () => {
       [review(jane), review(jane, { dismissed: true })],
       'ERR_NEEDS_APPROVAL',
     ],
+    ['of a commit whose line did not bring the bytes', [review(jane, { isShown: false })], 'ERR_NEEDS_APPROVAL'],
+    [
+      'that an approver stands against whose reviewed commit is gone',
+      [review(jane, { verdict: 'changes-requested', isKnown: false, blob: null }), review(joe)],
+      'ERR_CHANGES_REQUESTED',
+    ],
   ])('does not count: %s (R2)', (_, reviews, code) => {
     expect(codeOf(reviewed(...reviews))).toBe(code);
   });
@@ -141,6 +147,22 @@ describe('a review', () => {
     const own = evidence({ reviews: [review(jane)], ...given });
     expect(codeOf(reviewVerdict(own, electorate))).toBe('ERR_NEEDS_APPROVAL');
     expect(codeOf(reviewVerdict(own, { ...electorate, selfApprove: true }))).toBe('met');
+  });
+
+  it('that asks for changes stands, even if somebody gave its author a part in the change (R2)', () => {
+    const coAuthors = [{ name: 'x', email: 'jane@example.org' }];
+    const reviews = [review(jane, { verdict: 'changes-requested' }), review(joe)];
+    const given = evidence({ reviews, commits: [{ ...COMMIT, coAuthors }] });
+    expect(codeOf(reviewVerdict(given, electorate))).toBe('ERR_CHANGES_REQUESTED');
+  });
+
+  it('of an approver who changed the login counts as an administrator only, and as the same person (R23)', () => {
+    const renamed = account(3, 'jane-new');
+    const given = evidence({ reviews: [review(renamed)], admins: new Set([3]) });
+    expect(reviewVerdict(given, electorate)).toMatchObject({ kind: 'met', evidence: [{ person: 'Jane' }] });
+    expect(codeOf(reviewVerdict({ ...given, admins: new Set() }, electorate))).toBe('ERR_NEEDS_APPROVAL');
+    const own = { ...given, makers: [{ name: 'Jane', email: 'x@example.org' }] };
+    expect(codeOf(reviewVerdict(own, electorate))).toBe('ERR_NEEDS_APPROVAL');
   });
 
   it('of a bot never counts, whoever says that it is one', () => {
