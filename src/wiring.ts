@@ -3,6 +3,7 @@ import path from 'node:path';
 import { accesses } from './adapters/access/index.ts';
 import { systemClock } from './adapters/clock.ts';
 import { createFileControl } from './adapters/control.ts';
+import { createFileDecisions, readOnlyDecisions } from './adapters/decisions.ts';
 import { mkdirDurably, writeDurably } from './adapters/durable-file.ts';
 import { engines } from './adapters/engines/index.ts';
 import type { Wanted } from './adapters/factory.ts';
@@ -16,12 +17,13 @@ import type { Config } from './config.ts';
 import type { DaemonDeps } from './daemon/daemon.ts';
 import type { Available, SectionSchemas } from './domain/config-sections.ts';
 import type { ApprovalRule } from './ports/approval.ts';
+import type { Decisions } from './ports/decisions.ts';
 import type { Log } from './ports/log.ts';
 import { createInForce } from './story/in-force.ts';
 import { createWatcher, type Watcher } from './story/world.ts';
 import { createAccess, createEngine, createForge, createStore, wantedOf } from './wiring/adapters.ts';
 import { announceSettings } from './wiring/announce.ts';
-import { rulesOf, trustedCommit } from './wiring/approval.ts';
+import { changesOf, rulesOf, trustedCommit } from './wiring/approval.ts';
 import { ownResultsOf } from './wiring/results.ts';
 
 /*
@@ -73,7 +75,7 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
   const rules = rulesOf(config, { opsRepo, forge, clock });
   return {
     config,
-    watcher: watcherOf(config, git, rules),
+    watcher: watcherOf(config, git, rules, decisionsOf(layout.root, options)),
     settings: {
       pollSeconds: config.dispatcher.poll_seconds,
       inFlight: config.limits.in_flight,
@@ -92,6 +94,7 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
       rules,
       ownResults: await ownResultsOf(config, opsRepo, options.looksOnly === true),
       forge,
+      changes: changesOf(config, { opsRepo, forge, clock }),
       settings: storySettings(config, wanted, instance),
     },
     announce: announceSettings(config),
@@ -127,10 +130,16 @@ async function openGit(config: Config, stateDir: string, options: WireOptions & 
   return { opsRepo, journal, close };
 }
 
+function decisionsOf(stateDir: string, { looksOnly, log }: WireOptions): Decisions {
+  const file = path.join(stateDir, 'decisions');
+  return looksOnly === true ? readOnlyDecisions(file, log) : createFileDecisions(file, log);
+}
+
 function watcherOf(
   config: Config,
   { opsRepo, journal }: Pick<Awaited<ReturnType<typeof openGit>>, 'opsRepo' | 'journal'>,
   rules: ReadonlyMap<string, ApprovalRule>,
+  decisions: Decisions,
 ): Watcher {
   const { actions_dir, formulas_dir, policy_file } = config.ops_repo;
   const inForce = createInForce({
@@ -139,6 +148,7 @@ function watcherOf(
     requirement: config.approval.high,
     trustedCommit: trustedCommit(config),
     paths: { formulasDir: formulas_dir, policyFile: policy_file },
+    decisions,
   });
   const pauseFile = `${path.posix.dirname(actions_dir)}/PAUSE`;
   return createWatcher({
@@ -162,6 +172,7 @@ async function gitOptions(config: Config, stateDir: string, options: WireOptions
     knownHostsFile: ops_repo.known_hosts_file ?? '',
     author: ops_repo.author,
     signingKeyFile: ops_repo.signing_key_file ?? '',
+    gated: [ops_repo.policy_file, ops_repo.formulas_dir],
     timeoutMs: GIT_TIMEOUT_MS,
     pushSpacingMs: options.pushSpacingMs ?? PUSH_SPACING_MS,
     log: options.log,
@@ -198,5 +209,6 @@ function storySettings(config: Config, wanted: Wanted, instance: string): Daemon
     placement: limits.placement,
     wrapSeconds: wanted.wrapSeconds,
     approvalDays: limits.approval_days,
+    graceMs: approval.grace_minutes * 60_000,
   };
 }

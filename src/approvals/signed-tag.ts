@@ -8,8 +8,8 @@ import { createMemory } from './shared/remember.ts';
 import { createSetters } from './shared/setter.ts';
 import { changeThatSet, judgeSigned, numbering, orUnreadable } from './shared/signed-evidence.ts';
 
-/** More tags than this that name the same bytes are not looked at: whoever may push could make any number. */
-const MOST_TAGS = 50;
+/** Of the tags that name the same bytes so many are judged at a look, because whoever may push could make any number. */
+const MOST_AT_ONCE = 50;
 
 /**
  * An approver's signed tag beneath `refs/tags/approve/` whose text names repo, path and blob, and whose commit holds that
@@ -17,14 +17,15 @@ const MOST_TAGS = 50;
  * approve. The signer may be committer and pusher of the change, but not its author. As long as the tag is on the server
  * it approves: deleted before the claim, it is withdrawn.
  *
- * Never refuses: a tag can still come. What it says of a tag, a change and these keys stays true, so it is found out once.
+ * Never refuses: a tag can still come. What it says of a tag, a change and these keys stays true, so it is found out once,
+ * and the next look goes on with the tags that came after it: junk delays, it never hides.
  */
 export const signedTag = {
   create({ opsRepo, clock }: { readonly opsRepo: OpsRepo; readonly clock: Clock }): ApprovalRule {
     const setters = createSetters(opsRepo);
     const tags = createTags(opsRepo, clock);
     const roots = createMemory<Oid>(1_000);
-    const answers = createMemory<ApprovalEvidence | string>();
+    const answers = createAnswers();
     const numberOf = numbering();
     return {
       name: 'signed-tag',
@@ -37,15 +38,59 @@ export const signedTag = {
         const wanted = { repo: await roots.recall(tip, () => opsRepo.root(tip)), path, blob };
         const all = await tags.naming(wanted, subject.fresh === true, signal);
         const about = [setter.commit, path, blob, formulaPath, selfApprove, numberOf(approvers)];
-        const said = all.slice(0, MOST_TAGS).map((tag) => {
-          const key = JSON.stringify([tag.oid, tag.ref, ...about]);
-          return answers.recall(key, () => judge(tag, setter.commit, subject, opsRepo));
-        });
-        return verdictOf(await Promise.all(said), all.length, tagCommand(wanted, tip));
+        const said = await answers.of(JSON.stringify(about), all, (tag) => judge(tag, setter.commit, subject, opsRepo));
+        return verdictOf(said, all.length, tagCommand(wanted, tip));
       },
     };
   },
 };
+
+type Answer = ApprovalEvidence | string;
+
+interface Answers {
+  /** What is known of these tags, and of some more with each call: the first ones first. */
+  of(
+    about: string,
+    tags: readonly ApprovalTag[],
+    ask: (tag: ApprovalTag) => Promise<Answer>,
+  ): Promise<readonly Answer[]>;
+}
+
+/** A tag counts by the name that people are told, so a moved one is another one. */
+const nameOf = ({ oid, ref }: ApprovalTag): string => `${oid} ${ref}`;
+
+const MOST_QUESTIONS = 1_000;
+
+/** By question, and forgotten with the tag: however many others there are, they can't push a known answer out. */
+function createAnswers(): Answers {
+  const known = new Map<string, Map<string, Promise<Answer>>>();
+
+  /** The question that was not asked for the longest time goes first. */
+  function ofQuestion(about: string): Map<string, Promise<Answer>> {
+    const answers = known.get(about) ?? new Map<string, Promise<Answer>>();
+    known.delete(about);
+    known.set(about, answers);
+    const [oldest] = known.keys();
+    if (known.size > MOST_QUESTIONS && oldest !== undefined) known.delete(oldest);
+    return answers;
+  }
+
+  return {
+    of(about, tags, ask) {
+      const answers = ofQuestion(about);
+      const names = new Set(tags.map(nameOf));
+      for (const name of answers.keys()) if (!names.has(name)) answers.delete(name);
+      for (const tag of tags.filter((each) => !answers.has(nameOf(each))).slice(0, MOST_AT_ONCE)) {
+        const answer = ask(tag);
+        answers.set(nameOf(tag), answer);
+        answer.catch(() => {
+          if (answers.get(nameOf(tag)) === answer) answers.delete(nameOf(tag));
+        });
+      }
+      return Promise.all(tags.flatMap((tag) => answers.get(nameOf(tag)) ?? []));
+    },
+  };
+}
 
 function judge(tag: ApprovalTag, setter: Oid, subject: ApprovalSubject, opsRepo: OpsRepo) {
   return orUnreadable(async () => {
@@ -60,13 +105,19 @@ function judge(tag: ApprovalTag, setter: Oid, subject: ApprovalSubject, opsRepo:
   });
 }
 
-function verdictOf(answers: readonly (ApprovalEvidence | string)[], tags: number, command: string): RuleVerdict {
+function verdictOf(answers: readonly Answer[], tags: number, command: string): RuleVerdict {
   const evidence = answers.filter((answer) => typeof answer !== 'string');
   if (evidence.length > 0) return { kind: 'met', evidence };
-  const seen = tags === 0 ? ['no tag names these bytes'] : answers.filter((answer) => typeof answer === 'string');
-  const more = tags > MOST_TAGS ? [`${tags - MOST_TAGS} more tags name these bytes and are not looked at`] : [];
-  return notYet([...seen, ...more, `to approve them, an approver runs: ${command}`].join('; '));
+  const reasons = answers.filter((answer) => typeof answer === 'string').slice(0, MOST_TOLD);
+  const seen = tags === 0 ? ['no signed tag names these bytes'] : reasons;
+  const others = answers.length - reasons.length;
+  const more = others > 0 ? [`${others} more tags that name these bytes do not approve them either`] : [];
+  const left = tags - answers.length;
+  const later = left > 0 ? [`${left} more tags name these bytes and are looked at next`] : [];
+  return notYet([...seen, ...more, ...later, `to approve them, an approver runs: ${command}`].join('; '));
 }
+
+const MOST_TOLD = 10;
 
 function notYet(message: string): RuleVerdict {
   return { kind: 'waiting', code: 'ERR_NEEDS_APPROVAL', message };
@@ -76,7 +127,7 @@ function notYet(message: string): RuleVerdict {
 const KEPT_MS = 3_000;
 
 interface Tags {
-  /** By ref. `fresh`: asked of the server now. */
+  /** As they came, at first by ref. `fresh`: asked of the server now. */
   naming(approval: TagApproval, fresh: boolean, signal?: AbortSignal): Promise<readonly ApprovalTag[]>;
 }
 
@@ -85,10 +136,13 @@ type ByApproval = ReadonlyMap<string, readonly ApprovalTag[]>;
 function createTags(opsRepo: OpsRepo, clock: Clock): Tags {
   let kept: { readonly at: number; readonly answer: Promise<ByApproval> } | undefined;
   let last: { readonly tags: readonly ApprovalTag[]; readonly byApproval: ByApproval } | undefined;
+  let seen: ReadonlyMap<string, ApprovalTag> = new Map();
 
   async function ask(signal?: AbortSignal): Promise<ByApproval> {
     const tags = await opsRepo.approvalTags(signal);
-    if (last === undefined || !isSame(last.tags, tags)) last = { tags, byApproval: grouped(tags) };
+    if (last !== undefined && isSame(last.tags, tags)) return last.byApproval;
+    seen = inOrder(seen, tags);
+    last = { tags, byApproval: grouped([...seen.values()]) };
     return last.byApproval;
   }
 
@@ -116,6 +170,15 @@ function isSame(before: readonly ApprovalTag[], now: readonly ApprovalTag[]): bo
   return (
     before.length === now.length && now.every(({ oid, ref }, i) => before[i]?.oid === oid && before[i].ref === ref)
   );
+}
+
+/** Those that were seen before come first: what is pushed later holds none of them up. */
+function inOrder(
+  before: ReadonlyMap<string, ApprovalTag>,
+  now: readonly ApprovalTag[],
+): ReadonlyMap<string, ApprovalTag> {
+  const there = new Map(now.map((tag) => [nameOf(tag), tag]));
+  return new Map([...[...before].filter(([name]) => there.has(name)), ...there]);
 }
 
 function grouped(tags: readonly ApprovalTag[]): ByApproval {

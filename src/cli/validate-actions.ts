@@ -18,19 +18,19 @@ export interface ActionFile {
   readonly isPending: boolean;
 }
 
-/** When the commit was made that set the present bytes of these files: sortable text; absent: not committed yet. */
-export type CommittedAt = (paths: readonly string[]) => Promise<ReadonlyMap<string, string>>;
+/** Place on the branch of the commit that set the present bytes of these files; absent: not committed yet. */
+export type CommitPlaces = (paths: readonly string[]) => Promise<ReadonlyMap<string, number>>;
 
 /** What is wrong between actions. `ended`: ids that have a result. */
 export async function crossActionProblems(
   files: readonly ActionFile[],
   ended: ReadonlySet<string>,
-  committedAt: CommittedAt,
+  commitPlaces: CommitPlaces,
 ): Promise<readonly Problem[]> {
   return [
     ...duplicateProblems(files),
     ...missingDependencies(files, ended),
-    ...(await cycleProblems(files, committedAt)),
+    ...(await cycleProblems(files, commitPlaces)),
   ];
 }
 
@@ -60,13 +60,13 @@ function missingDependencies(files: readonly ActionFile[], ended: ReadonlySet<st
 }
 
 /** Git is asked for the order only where there is a circle at all. */
-async function cycleProblems(files: readonly ActionFile[], committedAt: CommittedAt): Promise<Problem[]> {
+async function cycleProblems(files: readonly ActionFile[], commitPlaces: CommitPlaces): Promise<Problem[]> {
   const waiting = files.filter(({ action, isPending }) => isPending && (action?.depends_on.length ?? 0) > 0);
   const byId = new Map(waiting.flatMap((file) => (file.id === null ? [] : [[file.id, file] as const])));
   const edges = new Map([...byId].map(([id, { action }]) => [id, action?.depends_on ?? []] as const));
-  if (lastOfEachCycle(edges, () => '').size === 0) return [];
-  const times = await committedAt([...byId.values()].map(({ path }) => path));
-  const last = lastOfEachCycle(edges, (id) => times.get(byId.get(id as ActionId)?.path ?? '') ?? NOT_YET);
+  if (lastOfEachCycle(edges, () => 0).size === 0) return [];
+  const places = await commitPlaces([...byId.values()].map(({ path }) => path));
+  const last = lastOfEachCycle(edges, (id) => places.get(byId.get(id as ActionId)?.path ?? '') ?? NOT_YET);
   return [...byId].flatMap(([id, { path, text }]) => {
     if (!last.has(id)) return [];
     const others = [...edges.keys()].filter((other) => other !== id);
@@ -77,7 +77,7 @@ async function cycleProblems(files: readonly ActionFile[], committedAt: Committe
 }
 
 /** Will be committed after all that is. */
-const NOT_YET = '9999';
+const NOT_YET = Number.MAX_SAFE_INTEGER;
 
 export function warning(
   code: Code,

@@ -8,7 +8,7 @@ import { locate } from '../domain/toml.ts';
 import type { Code, Problem } from '../errors.ts';
 import { resultId } from '../story/catalogue.ts';
 import { type FoundFile, fileAt, listFiles, type OpsRepoFolder, readBytes } from './ops-repo-files.ts';
-import { type ActionFile, type CommittedAt, crossActionProblems, warning } from './validate-actions.ts';
+import { type ActionFile, type CommitPlaces, crossActionProblems, warning } from './validate-actions.ts';
 
 /** A file with all that is wrong with it; an empty list: nothing. */
 export type Findings = ReadonlyMap<string, readonly Problem[]>;
@@ -17,11 +17,11 @@ export type Findings = ReadonlyMap<string, readonly Problem[]>;
  * Every action, formula and policy of the work tree, judged as the daemon would judge it if it were committed, approved
  * and in force as it is. Keyed by path from the root of the repo.
  */
-export async function checkOpsRepo(repo: OpsRepoFolder, committedAt: CommittedAt): Promise<Findings> {
+export async function checkOpsRepo(repo: OpsRepoFolder, commitPlaces: CommitPlaces): Promise<Findings> {
   const findings = new Map<string, readonly Problem[]>();
   const formulas = await checkFormulas(repo, findings);
   await checkPolicy(repo, formulas, findings);
-  await checkActions(repo, { formulas, committedAt }, findings);
+  await checkActions(repo, { formulas, commitPlaces }, findings);
   return findings;
 }
 
@@ -74,7 +74,7 @@ async function checkPolicy({ root, paths }: OpsRepoFolder, formulas: Formulas, f
 
 interface Beside {
   readonly formulas: Formulas;
-  readonly committedAt: CommittedAt;
+  readonly commitPlaces: CommitPlaces;
 }
 
 async function checkActions({ root, paths }: OpsRepoFolder, beside: Beside, findings: Growing): Promise<void> {
@@ -91,7 +91,7 @@ async function checkActions({ root, paths }: OpsRepoFolder, beside: Beside, find
     actions.push(action);
     findings.set(file.path, [...problems, ...againstFormula(action, beside.formulas)]);
   }
-  for (const found of await crossActionProblems(actions, ended, beside.committedAt)) {
+  for (const found of await crossActionProblems(actions, ended, beside.commitPlaces)) {
     findings.set(found.path, [...(findings.get(found.path) ?? []), found]);
   }
 }

@@ -21,7 +21,7 @@ import {
 } from './io.ts';
 import { findOpsRepo, type OpsRepoFolder, requireOpsRepo } from './ops-repo-files.ts';
 import { userGit } from './user-git.ts';
-import type { CommittedAt } from './validate-actions.ts';
+import type { CommitPlaces } from './validate-actions.ts';
 import { checkOpsRepo, type Findings } from './validate-repo.ts';
 
 export function validateCommand(): CliCommand {
@@ -37,7 +37,7 @@ export function validateCommand(): CliCommand {
 async function validate(io: Io, options: GlobalOptions, given: readonly string[]): Promise<ExitCode> {
   const wanted = given.map((file) => existing(path.resolve(io.cwd, file)));
   const { repo, base, configs } = surroundings(io, options, wanted);
-  const findings = new Map(repo === null ? [] : await checkOpsRepo(repo, gitTimes(io, repo.root)));
+  const findings = new Map(repo === null ? [] : await checkOpsRepo(repo, gitPlaces(io, repo.root)));
   for (const file of configs) findings.set(relative(base, file), checkConfig(file, base, io));
   const paths = wanted.map((file) => relative(base, file));
   const asked = given.length === 0 ? findings : onlyThese(findings, paths, io);
@@ -114,18 +114,20 @@ function onlyThese(findings: Findings, wanted: readonly string[], io: Io): Findi
   return asked;
 }
 
-/** When each file got its present bytes; what differs from HEAD is not committed yet. */
-function gitTimes(io: Io, root: string): CommittedAt {
+/** How many commits there were when each file got its present bytes; what differs from HEAD is not committed yet. */
+function gitPlaces(io: Io, root: string): CommitPlaces {
   return async (paths) => {
-    const times = new Map<string, string>();
+    const places = new Map<string, number>();
     for (const file of paths) {
       const isCommitted = (await userGit(io, root, ['diff', '--quiet', 'HEAD', '--', file])) !== null;
-      const seconds = isCommitted
-        ? await userGit(io, root, ['log', '-1', '--first-parent', '--format=%ct', '--', file])
-        : '';
-      if (seconds !== null && seconds !== '') times.set(file, seconds.padStart(12, '0'));
+      const commit = isCommitted
+        ? await userGit(io, root, ['log', '-1', '--first-parent', '--format=%H', '--', file])
+        : null;
+      if (commit === null || commit === '') continue;
+      const count = await userGit(io, root, ['rev-list', '--count', '--first-parent', commit]);
+      if (count !== null) places.set(file, Number(count));
     }
-    return times;
+    return places;
   };
 }
 

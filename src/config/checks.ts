@@ -58,24 +58,31 @@ function uselessProblems({ ops_repo, mounts }: CheckedConfig, origin: Origin): P
 }
 
 /** A rule whose witness is not named would wait for ever. */
-function forgeProblems({ approval, forge }: CheckedConfig, { secrets }: Given, origin: Origin): Problem[] {
-  const problems: Problem[] = [];
-  for (const tier of forge === undefined ? TIERS : []) {
-    const asked = [...(approval[tier]?.all ?? []), ...(approval[tier]?.any ?? [])];
-    const rule = asked.find((name) => name.startsWith('forge-'));
-    if (rule === undefined) continue;
-    problems.push(problemAt(['approval', tier], `names ${rule}, which needs the section [forge]`, origin));
-  }
+function forgeProblems(config: CheckedConfig, available: Given, origin: Origin): Problem[] {
+  const { approval, forge } = config;
+  if (forge === undefined) return rulesWithoutForge(approval, origin);
   const has = (name: 'token' | 'admin_token') => {
-    return secrets.includes(`forge.${name}`) || (forge?.[`${name}_file`] ?? null) !== null;
+    return available.secrets.includes(`forge.${name}`) || forge[`${name}_file`] !== null;
   };
-  if (forge !== undefined && !has('token')) {
-    problems.push(problemAt(['forge', 'token_file'], 'is missing: name the file with the token for the forge', origin));
-  }
+  const token = 'is missing: name the file with the token for the forge';
+  const admin = 'needs forge.admin_token_file: only administrators may ask who is one';
   // GitHub tells everybody who may push.
-  if (approval.forge_admins && forge?.kind !== 'github' && !has('admin_token')) {
-    const what = 'needs forge.admin_token_file: only administrators may ask who is one';
-    problems.push(problemAt(['approval', 'forge_admins'], what, origin));
-  }
-  return problems;
+  const needsAdmin = approval.forge_admins && forge.kind !== 'github';
+  return [
+    ...(has('token') ? [] : [problemAt(['forge', 'token_file'], token, origin)]),
+    ...(needsAdmin && !has('admin_token') ? [problemAt(['approval', 'forge_admins'], admin, origin)] : []),
+  ];
+}
+
+function rulesWithoutForge(approval: CheckedConfig['approval'], origin: Origin): Problem[] {
+  const tiers = TIERS.flatMap((tier) => {
+    const rule = [...(approval[tier]?.all ?? []), ...(approval[tier]?.any ?? [])].find((name) =>
+      name.startsWith('forge-'),
+    );
+    return rule === undefined
+      ? []
+      : [problemAt(['approval', tier], `names ${rule}, which needs the section [forge]`, origin)];
+  });
+  const admins = approval.forge_admins ? ['asks for administrators of a forge, and there is no section [forge]'] : [];
+  return [...tiers, ...admins.map((what) => problemAt(['approval', 'forge_admins'], what, origin))];
 }

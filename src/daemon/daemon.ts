@@ -122,10 +122,22 @@ class StoryDaemon implements Daemon {
         await this.#announcer?.once(signal);
         return report(this.#results, cycle.waiting, cycle.outage === null ? this.#held() : [cycle.outage]);
       }
-      await this.#tasks.changed(signal);
+      await this.#changedOrPoll(signal);
     }
     await this.#letGo();
     return report(this.#results, new Map(), []);
+  }
+
+  /** What is pushed while runs go on may concern them: a cancel file stops its run. */
+  async #changedOrPoll(signal: AbortSignal): Promise<void> {
+    const { parts, settings } = this.#deps;
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const changed = this.#tasks.changed(either);
+    await Promise.race([changed, parts.clock.sleep(settings.pollSeconds * 1000, either)]);
+    over.abort();
+    // Before the next look begins, so that what ends during that look counts as not seen yet.
+    await changed;
   }
 
   unready(): readonly Reason[] {

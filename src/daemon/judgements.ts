@@ -31,6 +31,8 @@ const AT_ONCE = 8;
 export class Judgements {
   readonly #context: StoryContext;
   readonly #kept = new Map<string, Kept>();
+  /** Since when this process knows the bytes of an action; monotonic. */
+  readonly #seen = new Map<string, { readonly commit: string; readonly at: number }>();
 
   constructor(context: StoryContext) {
     this.#context = context;
@@ -47,7 +49,7 @@ export class Judgements {
       else waiting.set(candidate.id, verdict.reason);
     }
     const ids = new Set<string>(candidates.map(({ id }) => id));
-    for (const id of this.#kept.keys()) if (!ids.has(id)) this.#kept.delete(id);
+    for (const map of [this.#kept, this.#seen]) for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
     return { ready, ended, waiting };
   }
 
@@ -65,13 +67,22 @@ export class Judgements {
     return verdicts;
   }
 
+  #isNew({ id, commit }: Candidate): boolean {
+    const { clock, settings } = this.#context;
+    const now = clock.monotonic();
+    const known = this.#seen.get(id);
+    const seen = known?.commit === commit ? known : { commit, at: now };
+    this.#seen.set(id, seen);
+    return now - seen.at < settings.graceMs;
+  }
+
   async #one(candidate: Candidate, world: World, signal: AbortSignal): Promise<Ready | Waiting | Ended> {
     const { clock, control, log } = this.#context;
     const kept = this.#kept.get(candidate.id);
     const isFresh = kept?.world === world && clock.monotonic() - kept.at < KEPT_MS;
     try {
       if (isFresh && (await control.stopRequest(candidate.id)) === null) return kept.verdict;
-      const verdict = await judgeAction(candidate, this.#context, { signal });
+      const verdict = await judgeAction(candidate, this.#context, { signal, isNew: this.#isNew(candidate) });
       if (verdict.kind === 'ended' || isOutage(verdict)) this.#kept.delete(candidate.id);
       else this.#kept.set(candidate.id, { world, at: clock.monotonic(), verdict });
       return verdict;

@@ -28,7 +28,7 @@ function progressLines(progress: Progress, plan: Plan): readonly string[] {
     case 'withdrawn':
       return ['withdrawn: it is not on the branch any more, and nothing runs'];
     case 'replaced':
-      return ['replaced: other bytes lie at its place now, and these never run'];
+      return [REPLACED, ...progressLines(progress.by, plan).map((line) => `of the others: ${line}`)];
     case 'waiting': {
       const { code, message, hint } = progress;
       return [`**waiting** ${codeSpan(code)}: ${codeSpan(message, 500)}`, ...(hint === null ? [] : [codeSpan(hint)])];
@@ -39,6 +39,8 @@ function progressLines(progress: Progress, plan: Plan): readonly string[] {
       return endedLines(progress);
   }
 }
+
+const REPLACED = '**replaced**: other bytes than those of this change lie on the branch, and its own never run';
 
 /** What is wrong with it first; what has only to come is said with the rules. */
 function proposedLines({ checks }: Plan): readonly string[] {

@@ -1,5 +1,6 @@
 import { CODES, type Code } from '../errors.ts';
 import type { AnnouncedAction, Announcement } from './announcement.ts';
+import type { Plan } from './plan.ts';
 import { printable } from './text.ts';
 
 /** Where a change stands as a whole, in words of ours. */
@@ -20,6 +21,8 @@ type Word =
   | 'succeeded'
   | 'did not succeed'
   | 'with an end nobody knows'
+  | 'replaced by bytes that did not succeed'
+  | 'replaced by other bytes'
   | 'withdrawn';
 
 /** The worst first: it decides the state of the whole. */
@@ -27,6 +30,9 @@ const STATES: readonly (readonly [Word, Standing['state']])[] = [
   ['with an end nobody knows', 'error'],
   ['cannot run', 'failure'],
   ['did not succeed', 'failure'],
+  ['replaced by bytes that did not succeed', 'failure'],
+  // Neither good nor bad, but final: what was looked at on this change never runs.
+  ['replaced by other bytes', 'error'],
   ['waits for approval', 'pending'],
   ['waits', 'pending'],
   ['under way', 'pending'],
@@ -72,16 +78,29 @@ function namesOf(actions: readonly AnnouncedAction[], word: Word): string {
 }
 
 function wordOf({ plan, progress }: AnnouncedAction): Word {
-  if (progress.kind === 'withdrawn' || progress.kind === 'replaced') return 'withdrawn';
-  if (progress.kind === 'running') return 'under way';
-  if (progress.kind === 'ended') {
-    if (progress.outcome === 'succeeded') return 'succeeded';
-    return ['lost', 'unknown'].includes(progress.outcome) ? 'with an end nobody knows' : 'did not succeed';
+  switch (progress.kind) {
+    case 'proposed':
+      return proposedWord(plan);
+    case 'withdrawn':
+      return 'withdrawn';
+    case 'replaced': {
+      const isBad = progress.by.kind === 'ended' && progress.by.outcome !== 'succeeded';
+      return isBad ? 'replaced by bytes that did not succeed' : 'replaced by other bytes';
+    }
+    case 'waiting':
+      return APPROVALS.includes(progress.code) ? 'waits for approval' : 'waits';
+    case 'running':
+      return 'under way';
+    case 'ended':
+      if (progress.outcome === 'succeeded') return 'succeeded';
+      return ['lost', 'unknown'].includes(progress.outcome) ? 'with an end nobody knows' : 'did not succeed';
   }
-  if (progress.kind === 'waiting') return APPROVALS.includes(progress.code) ? 'waits for approval' : 'waits';
-  const bad = plan.checks.flatMap(({ ok, code }) => (ok || code === null ? [] : [code]));
+}
+
+function proposedWord({ checks, approval }: Plan): Word {
+  const bad = checks.flatMap(({ ok, code }) => (ok || code === null ? [] : [code]));
   if (bad.some(isFinal)) return 'cannot run';
-  if (plan.approval?.rules.some(({ met }) => !met) !== false) return 'waits for approval';
+  if (approval?.rules.some(({ met }) => !met) !== false) return 'waits for approval';
   return 'runs once merged';
 }
 

@@ -16,9 +16,17 @@ export interface AnnouncedAction {
   readonly progress: Progress;
 }
 
-/** `proposed`: not on the branch; `withdrawn`: not any more; `replaced`: other bytes lie at its place now. */
+/**
+ * `proposed`: not on the branch; `withdrawn`: not any more; `replaced`: other bytes lie at its place now, and this is what
+ * becomes of those.
+ */
 export type Progress =
-  | { readonly kind: 'proposed' | 'withdrawn' | 'replaced' }
+  | { readonly kind: 'proposed' | 'withdrawn' }
+  | { readonly kind: 'replaced'; readonly by: Fate }
+  | Fate;
+
+/** Of an action that is on the branch, or was when it was claimed. */
+export type Fate =
   | { readonly kind: 'waiting'; readonly code: string; readonly message: string; readonly hint: string | null }
   | { readonly kind: 'running'; readonly step: string }
   | {

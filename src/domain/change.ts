@@ -24,7 +24,7 @@ export interface Change {
   readonly state: 'open' | 'merged' | 'closed';
   /** Where its branch is now; follows the branch even after the merge, so it proves nothing. */
   readonly head: Oid;
-  /** Where its branch lies: full name of the repo (a fork is another one) and branch; null: gone. */
+  /** Where its branch lies or lay: full name of the repo (a fork is another one) and branch; null: that repo is gone. */
   readonly source: { readonly repo: string; readonly branch: string } | null;
   /** `by` is what the forge claims; it can be forged by whoever may push (`ChangeHistory.landedBy` tells). */
   readonly merge: { readonly commit: Oid; readonly by: Account | null; readonly at: string } | null;

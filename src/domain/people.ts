@@ -25,11 +25,16 @@ export function isAmong(people: readonly ClaimedPerson[], approver: Approver): b
  * (`jane+ops@…`) and without the number before one (`12+jane@noreply…`).
  */
 function callingsOf(text: string): string[] {
-  const plain = text.normalize('NFKC').trim().replaceAll(/\s+/gu, ' ').toLowerCase();
+  const plain = plainly(text);
   const at = plain.lastIndexOf('@');
   const [local, domain] = at === -1 ? [plain, ''] : [plain.slice(0, at), plain.slice(at)];
   const [before = '', after = ''] = local.split('+');
   const untagged = /^\d*$/.test(before) ? after : before;
   const callings = [plain, local, untagged, `${untagged}${domain}`];
   return [...new Set(callings)].filter((calling) => calling !== '' && !calling.startsWith('@'));
+}
+
+/** A name or address as it is compared: written in another way it is still the same. */
+export function plainly(text: string): string {
+  return text.normalize('NFKC').trim().replaceAll(/\s+/gu, ' ').toLowerCase();
 }

@@ -21,6 +21,8 @@ export interface Asked {
   readonly signal?: AbortSignal | undefined;
   /** For the claim: what people could have changed meanwhile is asked again. */
   readonly fresh?: boolean;
+  /** Seen for so short a time that a forge may not have learned of it yet: its age alone refuses nothing. */
+  readonly isNew?: boolean;
 }
 
 const DAY_MS = 86_400_000;
@@ -40,7 +42,9 @@ export async function approveAction(
   if (verdict.kind !== 'allowed') {
     const { kind, code, message } = verdict;
     if (kind === 'refused') throw new RefusedError(code, message);
-    if (!tooOld(read.candidate.committedAt, context)) return waiting(code, message);
+    // A fast-forward brings commits with the dates of long ago.
+    const isNew = asked.isNew === true && context.forge !== null;
+    if (isNew || !tooOld(read.candidate.committedAt, context)) return waiting(code, message);
     throw new RefusedError('ERR_APPROVAL_EXPIRED', `not approved within ${days} days of its commit: ${message}`);
   }
   const at = approvedAt(verdict.evidence, requirement ?? undefined) ?? read.candidate.committedAt;

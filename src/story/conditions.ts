@@ -3,6 +3,7 @@ import { parseAction } from '../domain/action.ts';
 import { resultSchema } from '../domain/result.ts';
 import { RefusedError } from '../errors.ts';
 import type { OpsRepo } from '../ports/ops-repo.ts';
+import { historyOf } from './arrivals.ts';
 import { foreignReason } from './foreign-reason.ts';
 import type { OwnResults } from './own-results.ts';
 import { type Waiting, waiting } from './waiting.ts';
@@ -99,14 +100,32 @@ async function findCycles(world: World, opsRepo: OpsRepo): Promise<ReadonlySet<s
     const parsed = parseAction(await opsRepo.read(entry.oid), path);
     if (parsed.ok && parsed.value.depends_on.length > 0) edges.set(candidate.id, parsed.value.depends_on);
   }
-  const committed = new Map([...world.candidates].map(([id, candidate]) => [id as string, candidate.committedAt]));
-  return lastOfEachCycle(edges, (id) => committed.get(id) ?? '');
+  // Git is asked for the order only where there is a circle at all.
+  if (lastOfEachCycle(edges, () => 0).size === 0) return new Set();
+  const places = await placesOf(edges.keys(), world, opsRepo);
+  return lastOfEachCycle(edges, (id) => places.get(id) ?? 0);
 }
 
-/** Pure: `edges` from an id to what it waits for. An id on several circles is named once. */
+/** Of each id the place on the branch of the commit that set its present bytes. */
+async function placesOf(
+  ids: Iterable<string>,
+  { candidates, tips }: World,
+  opsRepo: OpsRepo,
+): Promise<ReadonlyMap<string, number>> {
+  const some = [...ids].flatMap((id) => candidates.get(id) ?? []);
+  const line = await historyOf(
+    some.map(({ file }) => file.path),
+    tips.tip,
+    opsRepo,
+  );
+  const places = new Map(line.map(({ commit }, place) => [commit, place]));
+  return new Map(some.map(({ id, commit }) => [id, places.get(commit) ?? 0]));
+}
+
+/** Pure: `edges` from an id to what it waits for; the later its place, the younger. An id on several circles is named once. */
 export function lastOfEachCycle(
   edges: ReadonlyMap<string, readonly string[]>,
-  committedAt: (id: string) => string,
+  place: (id: string) => number,
 ): ReadonlySet<string> {
   const last = new Set<string>();
   const reaches = (from: string, goal: string): boolean => {
@@ -122,7 +141,7 @@ export function lastOfEachCycle(
   };
   // Youngest first: once it is taken out, the circles it was on are open.
   const youngestFirst = [...edges.keys()].toSorted((a, b) => {
-    const order = committedAt(b).localeCompare(committedAt(a));
+    const order = place(b) - place(a);
     return order === 0 ? b.localeCompare(a) : order;
   });
   for (const id of youngestFirst) if (reaches(id, id)) last.add(id);

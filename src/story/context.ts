@@ -4,6 +4,7 @@ import type { Tier } from '../domain/tier.ts';
 import type { Requirement } from '../domain/verdict.ts';
 import type { Access } from '../ports/access.ts';
 import type { ApprovalRule } from '../ports/approval.ts';
+import type { ChangeFinder } from '../ports/changes.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Control } from '../ports/control.ts';
 import type { Engine } from '../ports/engine.ts';
@@ -31,6 +32,8 @@ export interface StoryContext {
   readonly ownResults: OwnResults;
   /** Witness of who proposed and pushed what; null: none is configured. */
   readonly forge: Forge | null;
+  /** Finds the change that brought a commit; null: no forge is configured. */
+  readonly changes: ChangeFinder | null;
   readonly settings: StorySettings;
   /** The newest world; steps that take a verdict again ask it anew. */
   readonly world: () => World;
@@ -56,6 +59,8 @@ export interface StorySettings {
   readonly placement: 'wait' | 'stop';
   readonly wrapSeconds: number;
   readonly approvalDays: number;
+  /** How long the forge may be behind git, in milliseconds. */
+  readonly graceMs: number;
 }
 
 /** Where an action is, for status page, log and console. */

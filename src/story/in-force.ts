@@ -2,6 +2,7 @@ import type { Formula } from '../domain/formula.ts';
 import type { Oid } from '../domain/ids.ts';
 import type { Requirement } from '../domain/verdict.ts';
 import type { ApprovalRule } from '../ports/approval.ts';
+import type { Decisions } from '../ports/decisions.ts';
 import type { OpsRepo, TreeEntry } from '../ports/ops-repo.ts';
 import {
   createGatedFiles,
@@ -21,7 +22,7 @@ import { createEditJudge, type EditAsked, type EditJudge, type FileEdit, type Po
  * force, each edit of such a file takes effect when that edit itself is approved at the high tier by the approvers of the
  * policy before it:
  *
- *   approved            in force from that commit on
+ *   approved            in force from that commit on, whatever becomes of the evidence
  *   not approved (yet)  changes nothing, is told as pending; asked again at every look
  *   forge away          what was never decided may be in force or not: what depends on it waits
  *   cannot be read      changes nothing, whoever approves it: the version before stays in force
@@ -60,8 +61,8 @@ interface PendingEdit {
 export interface InForceWalk {
   /**
    * What is in force at a tip. Safe to repeat, also at the same time: the very same object while nothing changes. A new
-   * tip costs its new commits, and what is not approved yet is asked again. Errors: those of the ops repo and of the
-   * rules (TransientError while evidence can't be read: then nobody knows what is in force).
+   * tip costs its new commits, and what is not approved yet is asked again. Errors: those of the ops repo, of the rules
+   * (TransientError while evidence can't be read: then nobody knows what is in force) and of the decisions.
    */
   at(tip: Oid, signal?: AbortSignal): Promise<InForce>;
 }
@@ -74,6 +75,8 @@ export interface InForceDeps {
   /** Its policy and formulas are in force to begin with; null: the walk starts at an empty tree. */
   readonly trustedCommit: Oid | null;
   readonly paths: GatedPaths;
+  /** What earlier processes decided; absent: nothing is known of them, and nothing kept for the next. */
+  readonly decisions?: Decisions;
 }
 
 export function createInForce(deps: InForceDeps): InForceWalk {
@@ -138,6 +141,7 @@ class Walk {
       if (found.inForce !== null) formulas.set(formulaNameOf(path), found.inForce);
       if (found.pending !== null) pending.push(found.pending);
     }
+    await this.#judge.tidy(this.#line.edits);
     return { policy: policy.inForce, policyProblem: policyProblem(policy), formulas, pending };
   }
 

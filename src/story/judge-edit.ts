@@ -1,8 +1,10 @@
+import { commitDecided, decisionLine } from '../domain/decision.ts';
 import type { Oid } from '../domain/ids.ts';
 import type { Policy } from '../domain/policy.ts';
-import { combine, type Requirement, type RuleVerdict } from '../domain/verdict.ts';
+import { combine, type Requirement, type RuleVerdict, type Verdict } from '../domain/verdict.ts';
 import { EdgeError } from '../errors.ts';
 import type { ApprovalRule, ApprovalSubject } from '../ports/approval.ts';
+import type { Decisions } from '../ports/decisions.ts';
 import { askRules } from './ask-rules.ts';
 import type { Edit, GatedPaths, ReadFile, Told } from './gated-files.ts';
 
@@ -30,8 +32,13 @@ export interface EditAsked {
 }
 
 export interface EditJudge {
-  /** Whether this very edit takes effect, judged by the policy before it. Approved once stays approved by that policy. */
+  /**
+   * Whether this very edit takes effect, judged by the policy before it. Approved once stays approved by that policy, also
+   * after a restart. Not at the same time. Errors: those of rules and decisions.
+   */
   decide<T>(edit: FileEdit, file: ReadFile<T>, before: PolicyInForce | null, asked: EditAsked): Promise<Decision<T>>;
+  /** Forgets, once there are many of them, decisions about commits that are not of this line. Errors: those of decisions. */
+  tidy(line: readonly (readonly Edit[])[]): Promise<void>;
 }
 
 export interface EditJudgeDeps {
@@ -40,34 +47,73 @@ export interface EditJudgeDeps {
   readonly requirement: Requirement | null;
   readonly trustedCommit: Oid | null;
   readonly paths: GatedPaths;
+  /** Absent: what was decided is forgotten with this process. */
+  readonly decisions?: Decisions;
 }
 
+/** More decisions than this are tidied up: about a megabyte. Fewer do no harm, and a line may come back. */
+const MANY = 5_000;
+
 export function createEditJudge(deps: EditJudgeDeps): EditJudge {
+  const { decisions } = deps;
+  /** What people approved: kept, because what they did can be undone. */
+  let kept: Set<string> | null = null;
+  let many = MANY;
+  /** What needed nobody: asked again after a restart, maybe of rules that need somebody. */
   const approved = new Set<string>();
   /** What was last said of an edit that was not approved: an outage of the forge changes nothing about it. */
   const open = new Map<string, Told>();
+
+  async function load(): Promise<Set<string>> {
+    kept ??= new Set(await decisions?.load());
+    return kept;
+  }
+
+  async function take(line: string, byPeople: boolean): Promise<void> {
+    open.delete(line);
+    if (byPeople) await decisions?.keep(line);
+    (byPeople ? await load() : approved).add(line);
+  }
+
   return {
     async decide(edit, file, before, asked) {
       // Approved or not, what can't be read takes no effect.
       if (!file.ok) return { kind: 'open', reason: file.problem };
-      const key = `${edit.commit} ${before?.commit ?? 'nobody'} ${edit.path}`;
-      if (!approved.has(key)) {
-        const refusal = await orOutage(refusalOf(edit, before, deps, asked));
-        if (refusal instanceof EdgeError) {
-          const known = open.get(key);
-          if (known !== undefined) return { kind: 'open', reason: known };
-          return { kind: 'unknown', reason: { code: refusal.code, message: refusal.message } };
-        }
-        if (refusal !== null) {
-          open.set(key, refusal);
-          return { kind: 'open', reason: refusal };
-        }
-        open.delete(key);
-        approved.add(key);
+      const line = lineOf(edit, before, deps);
+      if ((await load()).has(line) || approved.has(line)) return { kind: 'effective', value: file.value };
+      const verdict = await orOutage(verdictOf(edit, before, deps, asked));
+      if (verdict instanceof EdgeError) {
+        const known = open.get(line);
+        if (known !== undefined) return { kind: 'open', reason: known };
+        const message = `whether ${nameOf(edit)} is approved can't be told: ${verdict.message}`;
+        return { kind: 'unknown', reason: { code: verdict.code, message } };
       }
+      if (verdict.kind !== 'allowed') {
+        const reason = refusalOf(edit, verdict, deps);
+        open.set(line, reason);
+        return { kind: 'open', reason };
+      }
+      await take(
+        line,
+        verdict.evidence.some(({ person }) => person !== null),
+      );
       return { kind: 'effective', value: file.value };
     },
+    async tidy(line) {
+      if (kept === null || kept.size < many) return;
+      const commits = new Set<string | null>(line.flat().map(({ commit }) => commit));
+      const left = new Set([...kept].filter((each) => commits.has(commitDecided(each))));
+      await decisions?.retain(left);
+      kept = left;
+      many = Math.max(MANY, 2 * left.size);
+    },
   };
+}
+
+/** Without a policy before it those of the trusted commit judge it: nobody, or the administrators of the forge. */
+function lineOf({ commit, path, entry }: FileEdit, before: PolicyInForce | null, deps: EditJudgeDeps): string {
+  const judge = before ?? { commit: deps.trustedCommit, blob: null };
+  return decisionLine({ edit: { commit, path, blob: entry.oid }, judge });
 }
 
 /** Of the forge only: without git nothing can be looked at anyway. */
@@ -80,13 +126,13 @@ async function orOutage<T>(answer: Promise<T>): Promise<T | EdgeError> {
   }
 }
 
-/** null: exactly this edit is approved. */
-async function refusalOf(
+/** Of exactly this edit. */
+async function verdictOf(
   edit: FileEdit,
   before: PolicyInForce | null,
   deps: EditJudgeDeps,
   asked: EditAsked,
-): Promise<Told | null> {
+): Promise<Verdict> {
   const { path, entry, commit } = edit;
   const subject: ApprovalSubject = {
     path,
@@ -99,11 +145,17 @@ async function refusalOf(
     selfApprove: deps.requirement?.selfApprove ?? false,
   };
   const verdicts = await askRules(deps.requirement, rulesThatCount(deps), subject, asked.signal);
-  const verdict = combine(deps.requirement, verdicts, { formulaInForce: null });
-  if (verdict.kind === 'allowed') return null;
-  const message = `${path} of commit ${commit.slice(0, 12)} is not approved: ${verdict.message}`;
-  if (path !== deps.paths.policyFile) return { code: 'ERR_FORMULA_UNAPPROVED', message };
+  return combine(deps.requirement, verdicts, { formulaInForce: null });
+}
+
+function refusalOf(edit: FileEdit, verdict: Exclude<Verdict, { kind: 'allowed' }>, { paths }: EditJudgeDeps): Told {
+  const message = `${nameOf(edit)} is not approved: ${verdict.message}`;
+  if (edit.path !== paths.policyFile) return { code: 'ERR_FORMULA_UNAPPROVED', message };
   return { code: verdict.kind === 'waiting' ? verdict.code : 'ERR_NEEDS_APPROVAL', message };
+}
+
+function nameOf({ path, commit }: FileEdit): string {
+  return `${path} of commit ${commit.slice(0, 12)}`;
 }
 
 /** Without a trusted commit there is nobody whose approval could count: what asks for no person is asked all the same. */

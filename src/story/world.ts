@@ -1,6 +1,7 @@
 import { type ActionId, isActionId, type Oid } from '../domain/ids.ts';
 import type { Journal, JournalView } from '../ports/journal.ts';
-import type { OpsRepo, Tips, TreeEntry } from '../ports/ops-repo.ts';
+import type { FirstParentChange, OpsRepo, Tips, TreeChange, TreeEntry } from '../ports/ops-repo.ts';
+import { type Arrivals, createArrivals } from './arrivals.ts';
 import { type ActionFile, type Catalogue, createCatalogue, resultId } from './catalogue.ts';
 import type { InForce, InForceWalk } from './in-force.ts';
 
@@ -11,7 +12,7 @@ export interface Candidate {
   /** Newest first-parent commit that changed the path; its committer date. */
   readonly commit: Oid;
   readonly committedAt: string;
-  /** Other files of the same id, committed later: reported, never run. */
+  /** Other files of the same id, which came later: reported, never run. */
   readonly duplicates: readonly string[];
 }
 
@@ -70,12 +71,14 @@ class GitWatcher implements Watcher {
   readonly #deps: WorldDeps;
   readonly #catalogue = createCatalogue();
   readonly #setters = new Map<string, Setter>();
+  readonly #arrivals: Arrivals;
   readonly #recorded = new Set<string>();
   #seen: Oid | null = null;
   #last: World | null = null;
 
   constructor(deps: WorldDeps) {
     this.#deps = deps;
+    this.#arrivals = createArrivals(deps.opsRepo);
   }
 
   async look(signal?: AbortSignal): Promise<World> {
@@ -87,6 +90,7 @@ class GitWatcher implements Watcher {
     const inForce = await this.#deps.inForce.at(tips.tip, signal);
     if (this.#last !== null && same(this.#last, { tips, view, inForce })) return this.#last;
     const files = this.#catalogue.pending();
+    const ordered = await this.#arrivals.inOrder(files, tips.tip);
     const wishes = wishesOf(this.#catalogue, files, view);
     await this.#findSetters(tips.tip, [...files, ...wishes]);
     const pause = await opsRepo.entryAt(tips.tip, paths.pauseFile);
@@ -95,7 +99,7 @@ class GitWatcher implements Watcher {
       catalogue: this.#catalogue,
       inForce,
       journal: view,
-      candidates: candidatesOf(files, this.#setters),
+      candidates: candidatesOf(ordered, this.#setters),
       cancels: cancelsOf(wishes, this.#setters),
       everRecorded: (id) => this.#recorded.has(id),
       pausedByBranch: pause !== null,
@@ -109,25 +113,28 @@ class GitWatcher implements Watcher {
     const { opsRepo, paths } = this.#deps;
     const from = seen !== null && (await opsRepo.isAncestor(seen, tip)) ? seen : null;
     const added = await opsRepo.everAdded(from, tip, paths.actionsDir, '.result.json');
-    await this.#forgetSetters(from, tip);
     // Last of all: when a read fails half-way, the next look begins again at the tip that was seen before. After a
     // rewritten history the old tip may be gone from a new clone, so then everything is listed.
-    if (seen === null || from === null) this.#catalogue.load(await opsRepo.list(tip, [paths.actionsDir]));
-    else this.#catalogue.apply(await opsRepo.changes(seen, tip, [paths.actionsDir]));
+    if (from === null) this.#begin(await opsRepo.list(tip, [paths.actionsDir]));
+    else {
+      const line = await opsRepo.firstParentChanges(from, tip, [paths.actionsDir]);
+      this.#follow(await opsRepo.changes(from, tip, [paths.actionsDir]), line);
+    }
     for (const path of added) this.#recorded.add(resultId(path));
     this.#seen = tip;
   }
 
-  /** Bytes that went away and came back are a new change: whoever touched a path since the last look counts. */
-  async #forgetSetters(from: Oid | null, tip: Oid): Promise<void> {
-    if (from === null) {
-      this.#setters.clear();
-      return;
-    }
-    const { opsRepo, paths } = this.#deps;
-    for (const { changes } of await opsRepo.firstParentChanges(from, tip, [paths.actionsDir])) {
-      for (const { before, after } of changes) this.#setters.delete(after?.path ?? before?.path ?? '');
-    }
+  #begin(entries: readonly TreeEntry[]): void {
+    this.#setters.clear();
+    this.#arrivals.clear();
+    this.#catalogue.load(entries);
+  }
+
+  #follow(changes: readonly TreeChange[], line: readonly FirstParentChange[]): void {
+    // Bytes that went away and came back are a new change: whoever touched a path since the last look counts.
+    for (const commit of line) for (const { path } of commit.changes) this.#setters.delete(path);
+    this.#arrivals.follow(changes, line);
+    this.#catalogue.apply(changes);
   }
 
   /** Who set the bytes of each of these files; asked only for those whose bytes are new to us. */
@@ -158,23 +165,19 @@ function same(last: World, now: { tips: Tips; view: JournalView; inForce: InForc
   );
 }
 
-/** One candidate an id: the file that was committed first. */
+/** One candidate an id: the file that came first. */
 function candidatesOf(
-  files: readonly ActionFile[],
+  ordered: readonly (readonly ActionFile[])[],
   setters: ReadonlyMap<string, Setter>,
 ): ReadonlyMap<string, Candidate> {
   const candidates = new Map<string, Candidate>();
-  for (const file of files) {
-    const setter = setters.get(file.path);
-    if (setter === undefined) continue;
+  for (const files of ordered) {
+    const [file, ...others] = files.filter(({ path }) => setters.has(path));
+    const setter = setters.get(file?.path ?? '');
+    if (file === undefined || setter === undefined) continue;
     const { commit, committedAt } = setter;
-    const other = candidates.get(file.id);
-    const first = other === undefined || committedAt < other.committedAt;
-    const duplicates = [
-      ...(other?.duplicates ?? []),
-      ...(other === undefined ? [] : [first ? other.file.path : file.path]),
-    ];
-    candidates.set(file.id, first ? { id: file.id, file, commit, committedAt, duplicates } : { ...other, duplicates });
+    const duplicates = others.map(({ path }) => path);
+    candidates.set(file.id, { id: file.id, file, commit, committedAt, duplicates });
   }
   return candidates;
 }

@@ -1,13 +1,19 @@
 import { createRules } from '../approvals/index.ts';
+import { createChangeFinder } from '../approvals/shared/change-finder.ts';
 import { type ApprovalTerms, approvalTools, type Witnesses } from '../approvals/shared/tools.ts';
 import type { Config } from '../config.ts';
 import { isOid, type Oid } from '../domain/ids.ts';
 import { UsageError } from '../errors.ts';
 import type { ApprovalRule } from '../ports/approval.ts';
+import type { ChangeFinder } from '../ports/changes.ts';
 
 /** `[approval]` → rules. */
 export function rulesOf(config: Config, witnesses: Witnesses): ReadonlyMap<string, ApprovalRule> {
   return createRules(approvalTools(witnesses, termsOf(config)));
+}
+
+export function changesOf(config: Config, witnesses: Witnesses): ChangeFinder | null {
+  return createChangeFinder(witnesses, termsOf(config));
 }
 
 /** Nobody approves with the account that this dispatcher itself works with. */

@@ -63,6 +63,7 @@ export class CancelBench extends StoryBench {
   pushedBy(pusher: Account, answers: Partial<Forge> = {}): void {
     this.forge = stubForge({
       changeOf: async (commit) => mergedChange(account(7, 'jane'), commit),
+      files: async () => [ACTION],
       pusherOf: async () => pusher,
       ...answers,
     });

@@ -9,7 +9,7 @@ import type { MergeStyle, Pull } from '../../src/cli/demo-forge/records.ts';
 import type { ForgeOptions } from '../../src/cli/demo-forge/state.ts';
 
 /** The people of the recordings of a real Forgejo, on a fake one. */
-export function recordedPeople(forge: DemoForge): void {
+function recordedPeople(forge: DemoForge): void {
   forge.addUser('boss', { id: 1, isSiteAdmin: true });
   forge.addUser('owner1', { id: 2, role: 'owner' });
   forge.addUser('approver1', { id: 3, role: 'admin' });

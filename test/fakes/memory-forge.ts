@@ -130,7 +130,9 @@ export class MemoryForge implements Forge {
 
   async setStatus(commit: Oid, status: CommitStatus): Promise<void> {
     this.#called(`setStatus ${commit}`);
-    this.statuses.set(`${commit} ${status.context}`, status);
+    const { over, ...told } = status;
+    const key = `${commit} ${status.context}`;
+    if (over === undefined || this.statuses.get(key)?.state === over) this.statuses.set(key, told);
   }
 
   async comment(change: number, marker: string, body: string): Promise<void> {

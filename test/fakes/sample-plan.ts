@@ -43,7 +43,8 @@ function everyProgress(text: string): readonly Progress[] {
     reason,
     at: text,
     approvedBy: [text],
-    page: text,
+    // An address of ours: `link` is tested by itself.
+    page: null,
   } as const;
   return [
     { kind: 'proposed' },
@@ -51,7 +52,7 @@ function everyProgress(text: string): readonly Progress[] {
     { kind: 'running', step: 'running' },
     { ...ended, path: text },
     { kind: 'withdrawn' },
-    { kind: 'replaced' },
+    { kind: 'replaced', by: { ...ended, path: text } },
   ];
 }
 

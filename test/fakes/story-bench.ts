@@ -1,3 +1,4 @@
+import { createChangeFinder } from '../../src/approvals/shared/change-finder.ts';
 import { createDaemon, type Daemon, type DaemonDeps } from '../../src/daemon/daemon.ts';
 import type { Result } from '../../src/domain/result.ts';
 import { resultSchema } from '../../src/domain/result.ts';
@@ -10,6 +11,7 @@ import type { Step, StoryContext, StorySettings } from '../../src/story/context.
 import { createInForce } from '../../src/story/in-force.ts';
 import { createOwnResults } from '../../src/story/own-results.ts';
 import { createWatcher, type Watcher, type World } from '../../src/story/world.ts';
+import { TERMS } from './approval-rules.ts';
 import { DummyEngine } from './dummy-engine.ts';
 import { Gate, gated } from './faults.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -119,7 +121,7 @@ export class StoryBench {
         trustedCommit: null,
         actionsDir: settings.actionsDir,
       }),
-      forge: this.forge === null ? null : gated('forge', this.forge, gate),
+      ...this.#forgeParts(gate),
       settings: { ...settings, ...options.settings },
     };
     const watcher = this.#watcher(parts);
@@ -162,6 +164,13 @@ export class StoryBench {
     return { ...process, report };
   }
 
+  #forgeParts(gate: Gate): Pick<DaemonDeps['parts'], 'forge' | 'changes'> {
+    if (this.forge === null) return { forge: null, changes: null };
+    const forge = gated('forge', this.forge, gate);
+    const opsRepo = gated('opsRepo', this.repo, gate);
+    return { forge, changes: createChangeFinder({ opsRepo, forge, clock: this.clock }, TERMS) };
+  }
+
   #watcher(parts: DaemonDeps['parts']): Watcher {
     const { opsRepo, journal, rules, settings } = parts;
     const paths = { actionsDir: settings.actionsDir, formulasDir: settings.formulasDir };
@@ -197,6 +206,7 @@ const SETTINGS: StorySettings = {
   placementSeconds: 600,
   wrapSeconds: 720,
   approvalDays: 7,
+  graceMs: 0,
 };
 
 const POLICY = '[tiers]\ntidy = "low"\n';

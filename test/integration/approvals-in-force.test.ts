@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { allRules } from '../fakes/approval-rules.ts';
 import type { Oid } from '../../src/domain/ids.ts';
 import type { OpsRepo } from '../../src/ports/ops-repo.ts';
 import { createInForce, type InForceWalk } from '../../src/story/in-force.ts';
+import { allRules } from '../fakes/approval-rules.ts';
 import { formulaText, type PolicyPerson, policyText } from '../fakes/gated-files.ts';
 import {
   createSigningKey,

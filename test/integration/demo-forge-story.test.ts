@@ -8,7 +8,9 @@ const execute = promisify(execFile);
 
 it('R1: demo --forge: other bytes pushed before the merge wait, an edit after the merge is refused, reviewed bytes run', async () => {
   // Another exit code than 0 throws, with what the program said.
-  const { stdout } = await execute(process.execPath, [path.resolve('dist/main.js'), 'demo', '--forge', '--json']);
+  const program = path.resolve('dist/main.js');
+  const { stdout, stderr } = await execute(process.execPath, [program, 'demo', '--forge', '--json']);
+  expect(stderr).toBe('');
   const told = JSON.parse(stdout) as Told;
   expect(told.problems).toEqual([]);
   expect(told.waiting).toMatchObject([{ id: 'publish-docs', reason: { code: 'ERR_APPROVED_OTHER_BYTES' } }]);
@@ -22,6 +24,8 @@ it('R1: demo --forge: other bytes pushed before the merge wait, an edit after th
   const authors = told.forge.comments.map(({ number, by }) => `#${number} ${by}`);
   expect(authors.toSorted()).toEqual(['#1 edge-bot', '#2 edge-bot', '#3 edge-bot']);
   expect(told.forge.statuses).toContainEqual(expect.objectContaining({ on: '#1', state: 'success' }));
+  expect(told.forge.statuses).toContainEqual(expect.objectContaining({ on: '#3', state: 'failure' }));
+  expect(told.forge.statuses).not.toContainEqual(expect.objectContaining({ state: 'pending' }));
 });
 
 interface Told {

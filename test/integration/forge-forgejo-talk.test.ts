@@ -48,6 +48,19 @@ test('a status is set once, and again only when the newest of its context says s
   ]);
 });
 
+test('a status that is to end a pending one is set over that only', async () => {
+  const rows = keepStatuses();
+  const forge = bench.forge('ops/code');
+  const end = { ...STATUS, state: 'error', over: 'pending' } as const;
+  await forge.setStatus(DIRECT_PUSH, end);
+  expect(rows).toEqual([]);
+  await forge.setStatus(DIRECT_PUSH, { ...STATUS, state: 'success' });
+  await forge.setStatus(DIRECT_PUSH, end);
+  await forge.setStatus(DIRECT_PUSH, STATUS);
+  await forge.setStatus(DIRECT_PUSH, end);
+  expect(rows.map(({ status }) => status)).toEqual(['success', 'pending', 'error']);
+});
+
 test('a status that somebody else wrote over is set again', async () => {
   const rows = keepStatuses();
   await bench.forge('ops/code').setStatus(DIRECT_PUSH, STATUS);

@@ -174,6 +174,19 @@ describe('status and comment', () => {
     expect(told).toEqual(['edge/a pending', 'edge/other pending', 'edge/a success']);
   });
 
+  it('a status that is to end a pending one is set over that only', async () => {
+    const { head } = bench.propose('a');
+    const end = { ...status, state: 'error', over: 'pending' } as const;
+    const states = () => bench.forge.state.statuses.map(({ state }) => state);
+    await github.setStatus(head, end);
+    expect(states()).toEqual([]);
+    await github.setStatus(head, { ...status, state: 'success' });
+    await github.setStatus(head, end);
+    await github.setStatus(head, status);
+    await github.setStatus(head, end);
+    expect(states()).toEqual(['success', 'pending', 'error']);
+  });
+
   it.each([
     ['an account', ['repo']],
     ['an app that may not ask who it is', ['installation']],

@@ -1,11 +1,25 @@
 import path from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/adapters/clock.ts';
+import { ApprovalTags } from '../../src/adapters/ops-repo/approval-tags.ts';
+import { Cache } from '../../src/adapters/ops-repo/cache.ts';
+import { Git } from '../../src/adapters/ops-repo/git.ts';
+import { RemoteRefs } from '../../src/adapters/ops-repo/refs.ts';
 import { GitHttpServer } from '../fakes/git-http-server.ts';
-import { createSigningKey, git } from '../fakes/git-repo.ts';
+import { createSigningKey, git, type SigningKey, temporaryFolder } from '../fakes/git-repo.ts';
 import { OpsRepoFixture } from '../fakes/ops-repo.ts';
 
 let fixture: OpsRepoFixture;
 afterEach(() => fixture.close());
+
+let key: SigningKey;
+let removeKey: () => Promise<void>;
+beforeAll(async () => {
+  const { dir, remove } = await temporaryFolder('edge-keys-');
+  removeKey = remove;
+  key = await createSigningKey(dir);
+});
+afterAll(() => removeKey());
 
 async function overHttp() {
   fixture = await OpsRepoFixture.create();
@@ -14,18 +28,29 @@ async function overHttp() {
   return { server, opsRepo: await fixture.open({ url: `${server.origin}/remote.git` }) };
 }
 
-async function tag(name: string, message: string, signingKey?: string): Promise<void> {
-  await fixture.writer.tag(name, { message, ...(signingKey === undefined ? {} : { signingKey }) });
+async function tag(name: string, message: string): Promise<void> {
+  await fixture.writer.tag(name, { message, signingKey: key.file });
   await fixture.writer.pushTag(name);
+}
+
+async function unsignedTag(name: string): Promise<void> {
+  await fixture.writer.tag(name, { message: 'yes' });
+  await fixture.writer.pushTag(name);
+}
+
+/** Ids of the tags that the clone holds. */
+async function held(dir = fixture.options().dir): Promise<readonly string[]> {
+  const GIT_DIR = path.join(dir, 'repo.git');
+  const out = await git(['for-each-ref', '--format=%(refname:lstrip=3)', 'refs/edge/tags'], { GIT_DIR });
+  return out.split('\n').filter((line) => line !== '');
 }
 
 const removeTag = (name: string) => fixture.writer.git(['push', '--quiet', fixture.remote, `:refs/tags/${name}`]);
 
 describe('approval tags', () => {
-  it('are the annotated ones beneath approve/, with what they say and without their signature', async () => {
+  it('are the signed ones beneath approve/, with what they say and without their signature', async () => {
     const { opsRepo } = await overHttp();
-    const key = await createSigningKey(path.join(fixture.dir, 'keys'));
-    await tag('approve/b', 'looks good\n\nblob: 1\n', key.file);
+    await tag('approve/b', 'looks good\n\nblob: 1\n');
     await tag('approve/a/1', 'plain');
     await tag('v1', 'a release');
     const commit = await fixture.writer.resolve('HEAD');
@@ -61,7 +86,7 @@ describe('approval tags', () => {
       ['approve/blob', 'HEAD:README'],
       ['approve/tag', 'refs/tags/approve/commit'],
     ] as const) {
-      await fixture.writer.git(['tag', '-a', '-m', 'yes', name, of]);
+      await fixture.writer.git(['-c', 'gpg.format=ssh', 'tag', '-s', '-u', key.file, '-m', 'yes', name, of]);
       await fixture.writer.pushTag(name);
     }
     expect((await opsRepo.approvalTags()).map(({ ref }) => ref)).toEqual(['refs/tags/approve/commit']);
@@ -83,15 +108,13 @@ describe('approval tags', () => {
     await tag('approve/y', 'yes');
     expect((await opsRepo.approvalTags()).map(({ message }) => message)).toEqual(['first\n', 'yes\n']);
     const commit = await fixture.writer.commit({ more: 'more\n' });
-    await fixture.writer.git(['tag', '-f', '-a', '-m', 'second', 'approve/x', 'HEAD']);
+    await fixture.writer.git(['tag', '-d', 'approve/x']);
+    await fixture.writer.tag('approve/x', { message: 'second', signingKey: key.file });
     await fixture.writer.git(['push', '--quiet', '--force', fixture.remote, 'refs/tags/approve/x']);
     await removeTag('approve/y');
     const [x, ...others] = await opsRepo.approvalTags();
     expect([x?.message, x?.commit, others]).toEqual(['second\n', commit, []]);
-    const left = await git(['for-each-ref', '--format=%(refname)', 'refs/edge/tags'], {
-      GIT_DIR: path.join(fixture.options().dir, 'repo.git'),
-    });
-    expect(left).toBe(`refs/edge/tags/${x?.oid}\n`);
+    expect(await held()).toEqual([x?.oid]);
     await removeTag('approve/x');
     expect(await opsRepo.approvalTags()).toEqual([]);
   });
@@ -111,5 +134,47 @@ describe('approval tags', () => {
     await expect(opsRepo.approvalTags()).rejects.toMatchObject({ name: 'TransientError', code: 'ERR_GIT_UNAVAILABLE' });
     server.unavailable = 0;
     expect(await opsRepo.approvalTags()).toEqual([]);
+  });
+
+  it('are none that nobody signed: these are not held, nor fetched again', async () => {
+    const { server, opsRepo } = await overHttp();
+    await unsignedTag('approve/0');
+    await tag('approve/x', 'yes');
+    const refs = async () => (await opsRepo.approvalTags()).map(({ ref }) => ref);
+    expect(await refs()).toEqual(['refs/tags/approve/x']);
+    expect(await held()).toEqual([await fixture.writer.resolve('refs/tags/approve/x')]);
+    server.forget();
+    expect(await refs()).toEqual(['refs/tags/approve/x']);
+    expect(server.requests).toHaveLength(1);
+  });
+});
+
+describe('more new tags than are read at a look', () => {
+  async function readingTwo() {
+    fixture = await OpsRepoFixture.create();
+    const options = { ...fixture.options(), dir: path.join(fixture.dir, 'cache', 'two.git') };
+    const repoGit = new Git(options);
+    const refs = new RemoteRefs(options, systemClock);
+    const parts = { refs, remoteRef: 'refs/heads/main', clock: systemClock, log: undefined };
+    const cache = new Cache(repoGit, parts);
+    fixture.onClose(async () => {
+      await cache.close();
+      refs.close();
+    });
+    const tags = new ApprovalTags(cache, refs, undefined, 2);
+    return async () => (await tags.read()).map(({ ref }) => ref.replace('refs/tags/approve/', ''));
+  }
+
+  it('delay one that comes after them by name, and those that come later delay it no more', async () => {
+    const read = await readingTwo();
+    for (const name of ['0a', '0b', '0c']) await unsignedTag(`approve/${name}`);
+    await tag('approve/x', 'yes');
+    expect(await read()).toEqual([]);
+    for (const name of ['00', '01', '02']) await tag(`approve/${name}`, 'junk');
+    expect(await read()).toEqual(['x']);
+    expect(await read()).toEqual(['00', '01', 'x']);
+    expect(await read()).toEqual(['00', '01', '02', 'x']);
+    await removeTag('approve/00');
+    expect(await read()).toEqual(['01', '02', 'x']);
   });
 });

@@ -73,7 +73,8 @@ export class ForgeServer {
   }
 
   static async start(forge: DemoForge, dialect: Dialect): Promise<ForgeServer> {
-    const server = http.createServer();
+    // Longer than whoever asks is silent: a connection that is closed just then is an outage to them.
+    const server = http.createServer({ keepAliveTimeout: 120_000 });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const started = new ForgeServer(forge, dialect, server);
     server.on('request', (request, response) => void started.#handle(request, response));

@@ -5,6 +5,7 @@ import type { Plan } from '../../domain/plan.ts';
 import { EdgeError, StalledError, TransientError, toError } from '../../errors.ts';
 import type { StoryContext } from '../../story/context.ts';
 import type { World } from '../../story/world.ts';
+import { type Beside, besideOf } from './beside.ts';
 import { type DescribeTools, describeMerged, describeProposal, isOver, planAll } from './describe.ts';
 import { Merges } from './merges.ts';
 import { readReviews } from './reviews.ts';
@@ -54,8 +55,10 @@ interface Followed {
   looked: { readonly commit: Oid; readonly touched: Touched } | null;
   /** Of a merged one, kept for a while: who waits is not planned anew at each step of another. */
   plans: { readonly at: number; readonly inForce: World['inForce']; readonly plans: readonly Plan[] } | null;
-  /** Beside which commits a status stands, for this head. */
-  beside: { readonly head: Oid; readonly commits: readonly Oid[] } | null;
+  /** Beside which commits a status stands, for this head and state. */
+  beside: (Pick<Change, 'head' | 'state'> & { readonly commits: Beside }) | null;
+  /** Heads of which something was told. */
+  readonly heads: Set<Oid>;
   /** When it was described last, in which world. */
   told: { readonly at: number; readonly world: World } | null;
   restUntil: number;
@@ -134,8 +137,8 @@ class ForgeAnnouncer implements Announcer {
   #follow(change: Change): void {
     const known = this.#followed.get(change.number);
     if (known === undefined) {
-      const fresh = { change, looked: null, plans: null, beside: null, told: null, restUntil: -Infinity };
-      this.#followed.set(change.number, fresh);
+      const fresh = { change, looked: null, plans: null, beside: null, heads: new Set<Oid>() };
+      this.#followed.set(change.number, { ...fresh, told: null, restUntil: -Infinity });
       return;
     }
     if (known.change.head !== change.head || known.change.state !== change.state) known.told = null;
@@ -149,9 +152,11 @@ class ForgeAnnouncer implements Announcer {
     if (now < followed.restUntil) return;
     try {
       const touched = await this.#look(followed, signal);
-      const concerns = touched !== null && touched.actions.length + touched.gated.length > 0;
+      const concerns = touched !== null && countOf(touched) > 0;
       // An open one that is none of our business stays, so that it is not looked at anew.
-      if (!concerns) return this.#letGo(followed, followed.change.state !== 'open' && touched !== null);
+      if (touched === null) return;
+      const isOpen = followed.change.state === 'open';
+      if (!concerns && !(isOpen && followed.heads.size > 0)) return this.#letGo(followed, !isOpen);
       if (!this.#isDue(followed, world, now)) return;
       await this.#describe(followed, touched, signal);
     } catch (error) {
@@ -194,10 +199,7 @@ class ForgeAnnouncer implements Announcer {
         ? await describeMerged(change, touched, await this.#plansOf(followed, touched, signal), this.#tools(signal))
         : await this.#proposal(followed, touched, signal);
     if (announcement === null) return;
-    if (followed.beside?.head !== change.head) {
-      followed.beside = { head: change.head, commits: await this.#commitsOf(change, touched, signal) };
-    }
-    const { commits } = followed.beside;
+    const commits = await this.#besideOf(followed, touched, signal);
     if (!(await this.#writer.write(change, announcement, commits, signal))) return;
     followed.told = { at, world };
     this.#letGo(followed, change.state === 'closed' || (change.state === 'merged' && isOver(announcement)));
@@ -208,24 +210,24 @@ class ForgeAnnouncer implements Announcer {
     const { forge, settings } = this.#deps;
     const { opsRepo, world } = this.#context;
     const touched = await newIn(all, world().tips.tip, this.#context);
-    if (touched.actions.length + touched.gated.length === 0 && change.state === 'open') return null;
+    if (countOf(touched) === 0 && countOf(all) > 0 && change.state === 'open') return null;
     const isAsked = touched.actions.length > 0 && change.state === 'open';
     const tools = { opsRepo, forgeAdmins: settings.forgeAdmins };
     const reviews = isAsked ? await readReviews(change, forge, tools, signal) : null;
     return describeProposal(change, touched, reviews, this.#tools(signal));
   }
 
-  /** Beside which a status stands. The head can move after the merge: it counts while it holds the same bytes. */
-  async #commitsOf({ state, head, merge }: Change, touched: Touched, signal: AbortSignal): Promise<readonly Oid[]> {
-    if (state === 'closed') return [];
-    if (merge === null) return [head];
-    const { opsRepo } = this.#context;
-    if (!(await opsRepo.obtain([head], signal)).has(head)) return [merge.commit];
-    const files = [...touched.actions.map((entry) => ({ path: entry.path, entry })), ...touched.gated];
-    for (const { path, entry } of files) {
-      if ((await opsRepo.entryAt(head, path))?.oid !== entry?.oid) return [merge.commit];
-    }
-    return [head, merge.commit];
+  async #besideOf(followed: Followed, touched: Touched, signal: AbortSignal): Promise<Beside> {
+    const { heads, beside, change } = followed;
+    const { head, state } = change;
+    if (beside?.head === head && beside.state === state) return beside.commits;
+    const changes = [...this.#followed.values()].filter((other) => other !== followed).map((other) => other.change);
+    const others = new Set(changes.flatMap((other) => (other.merge === null ? [other.head] : [other.merge.commit])));
+    const tools = { forge: this.#deps.forge, opsRepo: this.#context.opsRepo, heads, others };
+    const commits = await besideOf(change, touched, tools, signal);
+    followed.beside = { head, state, commits };
+    heads.add(head);
+    return commits;
   }
 
   #tools(signal: AbortSignal): DescribeTools {
@@ -259,4 +261,8 @@ class ForgeAnnouncer implements Announcer {
       log.warn('cannot tell people on the forge', { code, reason: message, hint });
     } else log.error('telling people on the forge broke off', { err: toError(error) });
   }
+}
+
+function countOf({ actions, gated }: Touched): number {
+  return actions.length + gated.length;
 }

@@ -1,4 +1,4 @@
-import type { AnnouncedAction, Announcement, Progress } from '../../domain/announcement.ts';
+import type { AnnouncedAction, Announcement, Fate, Progress } from '../../domain/announcement.ts';
 import type { Change } from '../../domain/change.ts';
 import { filePage } from '../../domain/forge-pages.ts';
 import { emptyPlan, type Plan } from '../../domain/plan.ts';
@@ -67,8 +67,12 @@ export async function describeMerged(
 
 /** Nothing is left that could still change. */
 export function isOver({ actions, files }: Announcement): boolean {
-  const open = actions.some(({ progress }) => ['proposed', 'waiting', 'running'].includes(progress.kind));
-  return !open && !files.some(({ standing }) => standing === 'waiting');
+  return !actions.some(({ progress }) => isOpen(progress)) && !files.some(({ standing }) => standing === 'waiting');
+}
+
+function isOpen(progress: Progress): boolean {
+  if (progress.kind === 'replaced') return isOpen(progress.by);
+  return ['proposed', 'waiting', 'running'].includes(progress.kind);
 }
 
 async function frameOf(change: Change, touched: Touched, { context, settings }: DescribeTools) {
@@ -128,13 +132,20 @@ async function progressOf(plan: Plan, change: Change, tools: DescribeTools): Pro
   const id = plan.id ?? '';
   const recorded = world.catalogue.result(id);
   if (recorded !== null) return endOf(recorded, plan, change, tools);
-  const line = board.line(id);
   const candidate = world.candidates.get(id);
-  if (line !== undefined && line.state !== 'pending') return { kind: 'running', step: line.state };
+  const line = board.line(id);
+  if (line !== undefined && line.state !== 'pending') {
+    // What was claimed runs on, whatever lies on the branch now.
+    const blob = context.journal.view().entries.get(id)?.blob ?? candidate?.file.entry.oid;
+    return ofBytes(blob ?? plan.blob, plan, { kind: 'running', step: line.state });
+  }
   if (candidate === undefined) return { kind: 'withdrawn' };
-  if (candidate.file.entry.oid !== plan.blob) return { kind: 'replaced' };
-  const why = line?.reason ?? reason('ERR_SLOT', 'its turn has not come yet');
-  return { kind: 'waiting', code: why.code, message: why.message, hint: why.hint };
+  const { code, message, hint } = line?.reason ?? reason('ERR_SLOT', 'its turn has not come yet');
+  return ofBytes(candidate.file.entry.oid, plan, { kind: 'waiting', code, message, hint });
+}
+
+function ofBytes(blob: string, plan: Plan, fate: Fate): Progress {
+  return blob === plan.blob ? fate : { kind: 'replaced', by: fate };
 }
 
 async function endOf(recorded: TreeEntry, plan: Plan, change: Change, tools: DescribeTools): Promise<Progress> {
@@ -148,9 +159,8 @@ async function endOf(recorded: TreeEntry, plan: Plan, change: Change, tools: Des
     );
     return { kind: 'waiting', code, message, hint };
   }
-  if (result.action.blob !== null && result.action.blob !== plan.blob) return { kind: 'replaced' };
   const { path } = recorded;
-  return {
+  return ofBytes(result.action.blob ?? plan.blob, plan, {
     kind: 'ended',
     outcome: result.outcome,
     exitCode: result.exit_code,
@@ -159,5 +169,5 @@ async function endOf(recorded: TreeEntry, plan: Plan, change: Change, tools: Des
     approvedBy: [...new Set(result.approval?.evidence.map(({ by }) => by) ?? [])],
     page: filePage(forge.kind, change.url, context.settings.branch, path),
     path,
-  };
+  });
 }

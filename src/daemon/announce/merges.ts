@@ -1,3 +1,4 @@
+import { isActionPath } from '../../domain/action.ts';
 import type { Change } from '../../domain/change.ts';
 import { isOid, type Oid } from '../../domain/ids.ts';
 import type { Forge } from '../../ports/forge.ts';
@@ -21,12 +22,24 @@ const AT_ONCE = 20;
 const DAY_MS = 86_400_000;
 const RECENT = 20;
 
-/** The merged changes that brought what is pending or ended lately, found by the commits of it. */
+/** Of one path so many earlier versions are looked for. */
+const VERSIONS = 5;
+
+/** Where the action or gated file lies, and who set it last. */
+interface Place {
+  readonly path: string;
+  readonly commit: Oid;
+}
+
+/**
+ * The merged changes that brought what is pending or ended lately, or an earlier version of it, found by the commits of it.
+ */
 export class Merges {
   readonly #forge: Forge;
   readonly #context: StoryContext;
   readonly #asked = new Map<Oid, Asked>();
-  #isStarted = false;
+  /** The tip up to which the branch was looked through; null: nothing was yet. */
+  #seen: Oid | null = null;
 
   constructor(forge: Forge, context: StoryContext) {
     this.#forge = forge;
@@ -35,11 +48,12 @@ export class Merges {
 
   /** Notes what there is, without the forge: what ends while that is away is told later. Errors: those of the ops repo. */
   async note(): Promise<void> {
-    const { candidates, inForce } = this.#context.world();
-    const lately = this.#isStarted ? [] : await this.#endedLately();
-    this.#isStarted = true;
-    const pending = new Set([...candidates.values(), ...inForce.pending].map(({ commit }) => commit));
-    for (const commit of [...pending, ...lately]) {
+    const { tip } = this.#context.world().tips;
+    const places = this.#pending();
+    const pending = new Set(places.map(({ commit }) => commit));
+    const brought = this.#seen === tip ? [] : await this.#broughtUntil(tip, places);
+    this.#seen = tip;
+    for (const commit of [...pending, ...brought]) {
       if (!this.#asked.has(commit)) this.#asked.set(commit, { change: null, times: 0, next: -Infinity });
     }
     for (const [commit, { times }] of this.#asked) {
@@ -69,23 +83,48 @@ export class Merges {
 
   /** It has been followed to its end: only what is pending still is kept in mind. */
   forget(change: number): void {
-    const { candidates, inForce } = this.#context.world();
-    const pending = new Set([...candidates.values(), ...inForce.pending].map(({ commit }) => commit));
+    const pending = new Set(this.#pending().map(({ commit }) => commit));
     for (const [commit, asked] of this.#asked) {
       if (asked.change === change && !pending.has(commit)) this.#asked.delete(commit);
     }
   }
 
-  async #endedLately(): Promise<readonly Oid[]> {
+  #pending(): readonly Place[] {
+    const { candidates, inForce } = this.#context.world();
+    const actions = [...candidates.values()].map(({ file, commit }) => ({ path: file.path, commit }));
+    return [...actions, ...inForce.pending];
+  }
+
+  /**
+   * What was replaced on the branch is nobody's pending action any more, and its change has to be told all the same. After
+   * the start only what is new is looked through.
+   */
+  async #broughtUntil(tip: Oid, pending: readonly Place[]): Promise<readonly Oid[]> {
+    const { opsRepo, settings } = this.#context;
+    if (this.#seen !== null) {
+      const news = await opsRepo.firstParentChanges(this.#seen, tip, [settings.actionsDir]);
+      return news.filter(({ changes }) => changes.some(({ path }) => isActionPath(path))).map(({ commit }) => commit);
+    }
+    const lately = await this.#endedLately();
+    const paths = new Set([...pending, ...lately].map(({ path }) => path));
+    const versions = paths.size === 0 ? [] : await opsRepo.firstParentChanges(null, tip, [...paths]);
+    const earlier = [...paths].flatMap((path) => {
+      const own = versions.filter(({ changes }) => changes.some((change) => change.path === path));
+      return own.slice(-VERSIONS).map(({ commit }) => commit);
+    });
+    return [...lately.map(({ commit }) => commit), ...earlier];
+  }
+
+  async #endedLately(): Promise<readonly Place[]> {
     const { opsRepo, clock } = this.#context;
-    const commits = new Set<Oid>();
+    const places: Place[] = [];
     const since = clock.now().getTime() - DAY_MS;
     for (const { entry, recordedAt } of await recentResults(this.#context, RECENT)) {
       if (Date.parse(recordedAt) < since) continue;
       const result = await readResult(entry.oid, opsRepo);
       const commit = result?.action.commit ?? '';
-      if (isOid(commit)) commits.add(commit);
+      if (result !== null && isOid(commit)) places.push({ path: result.action.path, commit });
     }
-    return [...commits];
+    return places;
   }
 }

@@ -82,7 +82,7 @@ describe('a tag on the server', () => {
     ['nothing', () => 'looks good to me\n'],
   ])('that names %s is passed over', async (_, message) => {
     repo.tag('x', tip, message(), { signedBy: 'jane-key' });
-    expect(await ask()).toEqual(waiting('no tag names these bytes'));
+    expect(await ask()).toEqual(waiting('no signed tag names these bytes'));
     expect(repo.calls).not.toContain('verifySignature');
   });
 
@@ -138,7 +138,7 @@ describe('what is asked of the server', () => {
     repo.tag('x', tip, text(), { signedBy: 'jane-key' });
     expect(await ask()).toMatchObject({ kind: 'met' });
     repo.deleteTag('x');
-    expect(await ask({ fresh: true })).toEqual(waiting('no tag names these bytes'));
+    expect(await ask({ fresh: true })).toEqual(waiting('no signed tag names these bytes'));
   });
 
   it('is found out once about each tag and these approvers', async () => {
@@ -157,9 +157,41 @@ describe('what is asked of the server', () => {
     expect(await ask()).toMatchObject({ kind: 'met' });
   });
 
+  const verified = () => repo.calls.filter((name) => name === 'verifySignature').length;
+  const junk = (prefix: string, count: number) => {
+    for (let index = 0; index < count; index += 1)
+      repo.tag(`${prefix}${index}`, tip, text(), { signedBy: 'mallory-key' });
+  };
+
   it('is not looked at without end where somebody pushes tags without end', async () => {
-    for (let index = 0; index < 60; index += 1) repo.tag(`x${index}`, tip, text(), { signedBy: 'mallory-key' });
-    expect(await ask()).toEqual(waiting('10 more tags name these bytes and are not looked at'));
-    expect(repo.calls.filter((name) => name === 'verifySignature')).toHaveLength(50);
+    junk('x', 60);
+    expect(await ask({ fresh: true })).toEqual(waiting('10 more tags name these bytes and are looked at next'));
+    expect(verified()).toBe(50);
+    expect(await ask({ fresh: true })).toEqual(
+      waiting('50 more tags that name these bytes do not approve them either'),
+    );
+    await ask({ fresh: true });
+    expect(verified()).toBe(60);
+  });
+
+  it('is found however many other tags name the same bytes, some looks later', async () => {
+    junk('0-', 120);
+    repo.tag('x', tip, text(), { signedBy: 'jane-key' });
+    expect([await ask({ fresh: true }), await ask({ fresh: true })]).toMatchObject([
+      { kind: 'waiting' },
+      { kind: 'waiting' },
+    ]);
+    expect(await ask({ fresh: true })).toMatchObject({ kind: 'met' });
+    expect(verified()).toBe(121);
+    expect(await ask({ fresh: true })).toMatchObject({ kind: 'met' });
+    expect(verified()).toBe(121);
+  });
+
+  it('has its turn before what is pushed after it, however often that happens', async () => {
+    junk('0-', 50);
+    repo.tag('x', tip, text(), { signedBy: 'jane-key' });
+    expect(await ask({ fresh: true })).toMatchObject({ kind: 'waiting' });
+    junk('00-', 60);
+    expect(await ask({ fresh: true })).toMatchObject({ kind: 'met', evidence: [{ person: 'Jane' }] });
   });
 });

@@ -37,6 +37,8 @@ describe('edge-dispatcher schema', () => {
 
   it('refuses a name that there is not, and says which there are', () => {
     expect(() => schemaOf('toString', version)).toThrow(UsageError);
-    expect(() => schemaOf('actoin', version)).toThrow(/action, cancel, formula, policy, result, journal, payload, config/);
+    expect(() => schemaOf('actoin', version)).toThrow(
+      /action, cancel, formula, policy, result, journal, payload, config/,
+    );
   });
 });

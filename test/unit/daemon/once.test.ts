@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StalledError, TransientError } from '../../../src/errors.ts';
+import { ACTION, CancelBench, jane } from '../../fakes/cancel-bench.ts';
 import { StoryBench } from '../../fakes/story-bench.ts';
 
 const away = (code: 'ERR_ACCESS_UNAVAILABLE' | 'ERR_GIT_UNAVAILABLE') => () =>
@@ -93,6 +94,33 @@ describe('daemon.once', () => {
     const { report } = await bench.once();
     expect(report.results).toMatchObject([{ id: 'a', outcome: 'succeeded' }]);
     expect(bench.engine.executions).toHaveLength(1);
+  });
+
+  it('looks at every poll while a run goes on, so that a cancel file stops it (R9)', async () => {
+    const bench = new CancelBench(ACTION);
+    bench.engine.behaviours.set('a', { runMs: 36_000_000 });
+    bench.pushedBy(jane);
+    bench.addAction('a');
+    const over = bench.start().daemon.once(never);
+    await bench.pass(3000);
+    bench.cancel();
+    await bench.pass(10_000);
+    expect(bench.engine.cancels).toHaveLength(1);
+    expect((await bench.drive(over)).results).toMatchObject([{ id: 'a', outcome: 'cancelled' }]);
+  });
+
+  it('ends with the last run, not with the next poll, and starts nothing that came meanwhile', async () => {
+    const bench = new StoryBench();
+    bench.engine.behaviours.set('a', { runMs: 32_000 });
+    bench.addAction('a');
+    const recorded: number[] = [];
+    const process = bench.process({ onResult: () => recorded.push(bench.clock.monotonic()) });
+    const over = process.daemon.once(never);
+    await bench.pass(3000);
+    bench.addAction('b');
+    const report = await bench.drive(over);
+    expect(report.results).toMatchObject([{ id: 'a' }]);
+    expect([recorded, bench.clock.sleeping]).toEqual([[bench.clock.monotonic()], 0]);
   });
 
   it('does not end on what it saw before the last run ended', async () => {

@@ -217,6 +217,24 @@ test.each<[string, Partial<Announcement>, string, string]>([
     'error',
     'with an end nobody knows: a',
   ],
+  [
+    'one that other bytes took the place of',
+    {
+      state: 'merged',
+      actions: [{ plan: good, progress: { kind: 'replaced', by: { ...ended, outcome: 'succeeded' } } }],
+    },
+    'error',
+    'replaced by other bytes: a',
+  ],
+  [
+    'one that other bytes took the place of, which were refused',
+    {
+      state: 'merged',
+      actions: [{ plan: good, progress: { kind: 'replaced', by: { ...ended, outcome: 'refused' } } }],
+    },
+    'failure',
+    'replaced by bytes that did not succeed: a',
+  ],
   ['an open policy', { files: [file('proposed')] }, 'pending', '1 gated file: approval at the high tier is needed'],
   ['a policy that can not be read', { files: [file('invalid')] }, 'failure', '1 gated file, 1 can not be read'],
   ['a policy in force', { state: 'merged', files: [file('in force')] }, 'success', '1 gated file'],

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Requirement, RuleVerdict } from '../../../src/domain/verdict.ts';
 import { TransientError } from '../../../src/errors.ts';
 import type { ApprovalRule, ApprovalSubject } from '../../../src/ports/approval.ts';
+import { MemoryForge } from '../../fakes/memory-forge.ts';
 import { NOBODY, StoryBench } from '../../fakes/story-bench.ts';
 
 const DAY_MS = 86_400_000;
@@ -99,6 +100,16 @@ describe('an approval', () => {
     bench.clock.advance(30 * DAY_MS);
     const { report } = await bench.once({ settings });
     expect([bench.result('a'), report.unreachable[0]?.code]).toEqual([null, 'ERR_GIT_UNAVAILABLE']);
+  });
+
+  it('is not too old for a forge that may not have learned of it yet: a fast-forward brings old commits (R20)', async () => {
+    const { bench } = setUp(() => ({ kind: 'waiting', code: 'ERR_NO_CHANGE', message: 'not yet' }));
+    bench.forge = new MemoryForge();
+    bench.clock.advance(8 * DAY_MS);
+    const { report } = await bench.once({ settings: { ...settings, graceMs: 600_000 } });
+    expect(report.waiting).toMatchObject([{ id: 'a', reason: { code: 'ERR_NO_CHANGE' } }]);
+    await bench.once({ settings });
+    expect(bench.result('a')).toMatchObject({ outcome: 'refused', reason: { code: 'ERR_APPROVAL_EXPIRED' } });
   });
 
   it('that does not come within approval_days is refused, one second later and not before', async () => {

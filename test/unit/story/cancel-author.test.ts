@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Account } from '../../../src/domain/change.ts';
 import type { Oid } from '../../../src/domain/ids.ts';
-import type { Forge } from '../../../src/ports/forge.ts';
+import type { ChangeFinder } from '../../../src/ports/changes.ts';
 import { authorByFeed, authorByKey, type SetAction } from '../../../src/story/cancel-author.ts';
 import type { CancelFile } from '../../../src/story/world.ts';
 import { type MemoryCommit, MemoryOpsRepo } from '../../fakes/memory-ops-repo.ts';
@@ -51,6 +51,19 @@ describe('the author of an action by signing key', () => {
     expect(await byKey(action, cancel)).toHaveProperty('not');
   });
 
+  it('is not whoever uses the editor of the same forge, whose key signs what everybody writes there', async () => {
+    const max = { name: 'Max', email: 'max@example.org' };
+    expect(await byKey({ author: jane, signedBy: 'key-of-the-forge' }, { author: max, signedBy: 'key-of-the-forge' })) //
+      .toEqual({ not: 'it is not signed by the key of the author' });
+  });
+
+  it('is who writes the own address in another way, and nobody without one', async () => {
+    const shouting = { name: 'J.', email: ' JANE@Example.ORG' };
+    const nameless = { author: { name: 'Jane', email: '' }, signedBy: 'key-of-jane' };
+    expect(await byKey(theirs, { author: shouting, signedBy: 'key-of-jane' })).toHaveProperty('by');
+    expect(await byKey(nameless, nameless)).toHaveProperty('not');
+  });
+
   it('is not whoever has the key that a forge signs all squashes and rebases with', async () => {
     const squashed = { committer: forge, signedBy: 'key-of-the-forge' };
     const answer = await byKey({ author: jane, ...squashed }, { ...others, ...squashed });
@@ -77,35 +90,46 @@ describe('the author of an action by signing key', () => {
 });
 
 describe('the author of an action by the feed of the forge', () => {
-  async function byFeed(author: Account, pusher: Account | null, base = 'main', answers: Partial<Forge> = {}) {
+  interface Case {
+    /** Who opened the change that brought the action; null: none did. */
+    readonly opener: Account | null;
+    readonly pusher: Account | null;
+  }
+
+  async function byFeed({ opener, pusher }: Case) {
     const set = repo.make([root], { [ACTION]: 'an action' });
     const asked = repo.make([set], { [CANCEL]: 'reason = "x"' });
+    const given = await new StoryBench().process().context();
+    const { tip } = given.world().tips;
+    const changes: ChangeFinder = {
+      of: async (commit, at) => {
+        expect([commit, at]).toEqual([set, { path: ACTION, tip }]);
+        return opener === null ? null : mergedChange(opener, set);
+      },
+    };
     const forgeOf = stubForge({
-      changeOf: async (commit) => (commit === set ? mergedChange(author, set, base) : null),
       pusherOf: async (commit, branch) => (commit === asked && branch === 'main' ? pusher : null),
-      ...answers,
     });
-    const context = await new StoryBench().process().context();
-    return authorByFeed(setAction(set), cancelFile(asked), { ...context, forge: forgeOf }, undefined);
+    const context = { ...given, forge: forgeOf, changes };
+    return authorByFeed(setAction(set), cancelFile(asked), context, undefined);
   }
 
   it('is who opened its change and pushed the request, by the same id whatever the login', async () => {
-    expect(await byFeed(account(7, 'jane'), account(7, 'jane-new'))).toEqual({ by: 'jane-new' });
+    const answer = await byFeed({ opener: account(7, 'jane'), pusher: account(7, 'jane-new') });
+    expect(answer).toEqual({ by: 'jane-new' });
   });
 
-  it.each<[string, Account, Account | null, string?]>([
+  it.each<[string, Account | null, Account | null]>([
     ['somebody else', account(7, 'jane'), account(8, 'max')],
     ['somebody else of the same name', account(7, 'jane'), account(8, 'jane')],
     ['somebody unknown', account(7, 'jane'), null],
     ['a deleted account, as the author is', account(null, 'ghost'), account(null, 'ghost')],
-    ['who opened a change into another branch', account(7, 'jane'), account(7, 'jane'), 'side'],
-  ])('is not %s', async (_who, author, pusher, base) => {
-    expect(await byFeed(author, pusher, base)).toHaveProperty('not');
+    ['who pushed, where no change brought the action', null, account(7, 'jane')],
+  ])('is not %s', async (_who, opener, pusher) => {
+    expect(await byFeed({ opener, pusher })).toHaveProperty('not');
   });
 
-  it('is nobody where no change brought the action, or there is no forge', async () => {
-    const none = { changeOf: () => Promise.resolve(null) };
-    expect(await byFeed(account(7, 'jane'), account(7, 'jane'), 'main', none)).toHaveProperty('not');
+  it('is nobody where there is no forge', async () => {
     const context = await new StoryBench().process().context();
     const set = repo.make([root], { [ACTION]: 'an action', [CANCEL]: 'reason = "x"' });
     expect(await authorByFeed(setAction(set), cancelFile(set), context, undefined)).toHaveProperty('not');

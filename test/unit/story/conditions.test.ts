@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TransientError } from '../../../src/errors.ts';
 import { lastOfEachCycle } from '../../../src/story/conditions.ts';
-import { StoryBench } from '../../fakes/story-bench.ts';
+import { action, StoryBench } from '../../fakes/story-bench.ts';
 
 type Graph = ReadonlyMap<string, readonly string[]>;
 /** Letters are committed in the order of the alphabet. */
-const age = (id: string) => id;
+const age = (id: string) => id.charCodeAt(0);
 const edgesOf = (graph: readonly (readonly [string, string])[]): Graph =>
   new Map(graph.map(([id, to]) => [id, to.split('').filter((each) => each !== '')]));
 const named = (graph: Record<string, string>) =>
@@ -81,7 +81,7 @@ describe('lastOfEachCycle', () => {
   it('settles those of one commit by their ids, the same on every host', () => {
     const graph = Object.entries({ a: 'b', b: 'a' });
     const [one, two] = [edgesOf(graph), edgesOf(graph.toReversed())];
-    expect([lastOfEachCycle(one, () => ''), lastOfEachCycle(two, () => '')]).toEqual([new Set(['b']), new Set(['b'])]);
+    expect([lastOfEachCycle(one, () => 0), lastOfEachCycle(two, () => 0)]).toEqual([new Set(['b']), new Set(['b'])]);
   });
 });
 
@@ -161,6 +161,14 @@ describe('conditions of an action', () => {
     await bench.once();
     expect(bench.result('b')).toMatchObject({ outcome: 'invalid', reason: { code: 'ERR_DEPENDENCY_CYCLE' } });
     expect(bench.result('a')).toMatchObject({ outcome: 'refused', reason: { code: 'ERR_DEPENDENCY_FAILED' } });
+  });
+
+  it('believes no date of a commit when it looks for the last one of a circle (R1)', async () => {
+    const bench = new StoryBench();
+    bench.addAction('a', { depends_on: ['b'] });
+    bench.repo.commitFiles({ 'vault/actions/b.toml': action('b', { depends_on: ['a'] }) }, 'b', '1970-01-01T00:00:00Z');
+    await bench.once();
+    expect(bench.result('b')).toMatchObject({ outcome: 'invalid', reason: { code: 'ERR_DEPENDENCY_CYCLE' } });
   });
 
   it('looks for circles again after an outage, though nothing has changed (E2)', async () => {

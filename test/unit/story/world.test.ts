@@ -78,6 +78,106 @@ describe('a look at the world', () => {
     expect([candidate?.file.path, candidate?.duplicates]).toEqual([path('a'), ['vault/actions/2026/a.toml']]);
   });
 
+  describe('of two files of one id', () => {
+    const first = path('a');
+    const second = 'vault/actions/zz/a.toml';
+    const junk = 'no action [';
+    const candidateOf = (world: World) => world.candidates.get('a' as never);
+    /** Who has been looking all the time, and who begins to. */
+    const seenBy = async ({ bench, watcher }: ReturnType<typeof setUp>) =>
+      [await watcher.look(), await bench.process().watcher.look()].map((world) => candidateOf(world)?.file.path);
+
+    it('believes no date of a commit: the place in the history says which came first (R1)', async () => {
+      const all = setUp();
+      await all.watcher.look();
+      const forged = all.bench.repo.commitFiles({ [second]: junk }, 'junk', '1970-01-01T00:00:00Z');
+      expect(await seenBy(all)).toEqual([first, first]);
+      expect(candidateOf(await all.watcher.look())).toMatchObject({ duplicates: [second] });
+      all.bench.repo.commitFiles({ [first]: null });
+      expect(await seenBy(all)).toEqual([second, second]);
+      expect(candidateOf(await all.watcher.look())).toMatchObject({ commit: forged, duplicates: [] });
+    });
+
+    it('stays with the one that was there first, when it is edited after the other one came', async () => {
+      const all = setUp();
+      await all.watcher.look();
+      all.bench.repo.commitFiles({ [second]: junk });
+      const edit = all.bench.repo.commitFiles({ [first]: action('a', { context: 'other bytes' }) });
+      expect(await seenBy(all)).toEqual([first, first]);
+      expect(candidateOf(await all.watcher.look())).toMatchObject({ commit: edit });
+    });
+
+    it('takes the one that came second when the first one went away, though it came back', async () => {
+      const all = setUp();
+      all.bench.repo.commitFiles({ [second]: action('a') });
+      all.bench.repo.commitFiles({ [first]: null });
+      await all.watcher.look();
+      all.bench.repo.commitFiles({ [first]: action('a') });
+      expect(await seenBy(all)).toEqual([second, second]);
+    });
+
+    it('is not led astray by a file that was away between two looks only', async () => {
+      const all = setUp();
+      await all.watcher.look();
+      all.bench.repo.commitFiles({ [first]: null, [second]: junk });
+      all.bench.repo.commitFiles({ [first]: action('a') });
+      expect(candidateOf(await all.watcher.look())?.file.path).toBe(first);
+    });
+
+    it('tells the order of several that came between two looks', async () => {
+      const all = setUp();
+      await all.watcher.look();
+      const at = (folder: string) => `vault/actions/${folder}/b.toml`;
+      for (const folder of ['y', 'x', 'z']) all.bench.repo.commitFiles({ [at(folder)]: action('b') });
+      for (const world of [await all.watcher.look(), await all.bench.process().watcher.look()]) {
+        const candidate = world.candidates.get('b' as never);
+        expect([candidate?.file.path, candidate?.duplicates]).toEqual([at('y'), [at('x'), at('z')]]);
+      }
+    });
+
+    it('costs no question more that another one came while it looked', async () => {
+      const { bench, watcher, gate } = setUp();
+      await watcher.look();
+      gate.calls.length = 0;
+      bench.repo.commitFiles({ [second]: junk });
+      expect(candidateOf(await watcher.look())?.file.path).toBe(first);
+      // What is new of the branch, and what is new of policy and formulas.
+      expect(gate.calls.filter((call) => call === 'opsRepo.firstParentChanges')).toHaveLength(2);
+    });
+
+    it('asks git once for the order of all that a start finds, however many there are, and then no more', async () => {
+      const { bench } = setUp();
+      for (let n = 0; n < 200; n += 1) bench.repo.commitFiles({ [`vault/actions/${n}/a.toml`]: junk });
+      const { watcher, gate } = bench.process();
+      const seen = candidateOf(await watcher.look());
+      expect([seen?.file.path, seen?.duplicates.slice(0, 3), seen?.duplicates.length]).toEqual([
+        first,
+        ['vault/actions/0/a.toml', 'vault/actions/1/a.toml', 'vault/actions/2/a.toml'],
+        200,
+      ]);
+      gate.calls.length = 0;
+      bench.repo.commitFiles({ 'vault/actions/late/a.toml': junk });
+      expect(candidateOf(await watcher.look())?.duplicates.at(-1)).toBe('vault/actions/late/a.toml');
+      expect(gate.calls.filter((call) => call === 'opsRepo.firstParentChanges')).toHaveLength(2);
+    });
+
+    it('asks again for the order when git could not tell it', async () => {
+      const { bench } = setUp();
+      bench.repo.commitFiles({ [second]: junk }, 'junk', '1970-01-01T00:00:00Z');
+      const { watcher, gate } = bench.process();
+      const gone = () => new TransientError('ERR_CACHE_DAMAGED', 'gone');
+      // The first one is asked of policy and formulas.
+      let asked = 0;
+      gate.plan((call, when) => {
+        if (call !== 'opsRepo.firstParentChanges' || when !== 'before') return null;
+        asked += 1;
+        return asked === 2 ? gone() : null;
+      });
+      await expect(watcher.look()).rejects.toThrow('gone');
+      expect(candidateOf(await watcher.look())?.file.path).toBe(first);
+    });
+  });
+
   it('chooses the same of two files of one commit, whichever it saw first', async () => {
     const both = { 'vault/actions/x/c.toml': action('c'), 'vault/actions/c.toml': action('c') };
     const { bench, watcher } = setUp();

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ApprovalRule } from '../../../../src/ports/approval.ts';
 import { AnnounceBench } from '../../../fakes/announce-bench.ts';
 import { openChange } from '../../../fakes/memory-forge.ts';
+import type { ProcessOptions } from '../../../fakes/story-bench.ts';
 import { action } from '../../../fakes/story-bench.ts';
 
 const PATH = 'vault/actions/a.toml';
@@ -20,9 +21,9 @@ const NO_CHANGE: ApprovalRule = {
 const NEEDS_REVIEW = { all: ['forge-review'], any: [], atLeast: 0, selfApprove: false };
 const TERMS = { settings: { requirements: { low: NEEDS_REVIEW, medium: NEEDS_REVIEW, high: NEEDS_REVIEW } } };
 
-/** Only these bytes are known; whatever is announced before that is told by a daemon that has ended since. */
-async function tellOpen(bench: AnnounceBench): Promise<void> {
-  const { end } = bench.announcing(TERMS);
+/** By a daemon that has ended since. */
+async function tellOpen(bench: AnnounceBench, options: ProcessOptions = {}): Promise<void> {
+  const { end } = bench.announcing(options);
   await bench.pass(20_000);
   await end();
 }
@@ -32,7 +33,7 @@ describe('a merged change whose bytes were replaced on the branch', () => {
     const bench = new AnnounceBench();
     bench.rules.set('forge-review', NO_CHANGE);
     const head = bench.propose(1, FILES);
-    await tellOpen(bench);
+    await tellOpen(bench, TERMS);
     const merged = bench.mergeChange(1, FILES);
     bench.repo.commitFiles(OTHER, 'a push without a change');
     const { end } = bench.announcing(TERMS);
@@ -40,7 +41,9 @@ describe('a merged change whose bytes were replaced on the branch', () => {
     await end();
     expect(bench.result('a')).toMatchObject({ outcome: 'refused', reason: { code: 'ERR_NO_CHANGE' } });
     expect(commentOf(bench)).toContain('**replaced**: other bytes than those of this change lie on the branch');
-    expect(commentOf(bench)).toMatch(/\n- of the others: \*\*refused\*\* with 77 .*\n- of the others: `ERR_NO_CHANGE`: /);
+    expect(commentOf(bench)).toMatch(
+      /\n- of the others: \*\*refused\*\* with 64 .*\n- of the others: `ERR_NO_CHANGE`: /,
+    );
     const told = { state: 'failure', description: 'replaced by bytes that did not succeed: a' };
     expect([statusOf(bench, head), statusOf(bench, merged)]).toMatchObject([told, told]);
   });
@@ -107,7 +110,11 @@ describe('the status of commits that a change has left behind', () => {
     const again = bench.announcing();
     await bench.pass(20_000);
     await again.end();
-    expect([first, second, third].map((commit) => statusOf(bench, commit)?.state)).toEqual(['error', 'error', 'pending']);
+    expect([first, second, third].map((commit) => statusOf(bench, commit)?.state)).toEqual([
+      'error',
+      'error',
+      'pending',
+    ]);
   });
 
   it('is not touched where none stood, where it is final, and where it is of another change', async () => {
