@@ -38,8 +38,7 @@ export function createFileDecisions(file: string, log: Log): Decisions {
   return {
     load: () => inTurn('read', () => readLines(file, log)),
     keep: (line) => inTurn('write', () => append(line)),
-    retain: (lines) =>
-      inTurn('write', () => writeDurably(file, [...lines].map((line) => `${line}\n`).join(''))),
+    retain: (lines) => inTurn('write', () => writeDurably(file, [...lines].map((line) => `${line}\n`).join(''))),
   };
 }
 

@@ -149,12 +149,14 @@ class Walk {
   async #walkPolicy(asked: EditAsked): Promise<PolicyWalk> {
     let { inForce, pending } = await this.#trustedPolicy();
     const judges: Judge[] = inForce === null ? [] : [{ since: -1, policy: inForce }];
-    for (const [index, edit] of this.#editsOf(this.#deps.paths.policyFile)) {
+    const edits = this.#editsOf(this.#deps.paths.policyFile);
+    for (const [at, [index, edit]] of edits.entries()) {
       pending = null;
       if (!leavesFile(edit)) {
         inForce = null;
         continue;
       }
+      if (await this.#isOvertaken(edit, edits.slice(at + 1), judgeOf(judges, index))) continue;
       const file = await this.#files.policy(edit.entry);
       const decision = await this.#judge.decide(edit, file, judgeOf(judges, index), asked);
       // Whoever it names would judge what comes after, so nothing after it can be decided either.
@@ -165,6 +167,17 @@ class Walk {
       } else if (!(file.ok && inForce?.blob === edit.entry.oid)) pending = pendingOf(edit, decision.reason);
     }
     return { inForce, pending, judges };
+  }
+
+  /** A later version was approved by the same policy before this one was: that was over then, whoever approves it now. */
+  async #isOvertaken(
+    edit: FileEdit,
+    later: readonly (readonly [number, Edit])[],
+    judge: PolicyInForce | null,
+  ): Promise<boolean> {
+    if (await this.#judge.wasApproved(edit, judge)) return false;
+    for (const [, other] of later) if (leavesFile(other) && (await this.#judge.wasApproved(other, judge))) return true;
+    return false;
   }
 
   async #trustedPolicy(): Promise<{ inForce: PolicyInForce | null; pending: PendingEdit | null }> {

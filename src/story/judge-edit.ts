@@ -37,6 +37,8 @@ export interface EditJudge {
    * after a restart. Not at the same time. Errors: those of rules and decisions.
    */
   decide<T>(edit: FileEdit, file: ReadFile<T>, before: PolicyInForce | null, asked: EditAsked): Promise<Decision<T>>;
+  /** Whether this edit was approved by that policy before, now or in an earlier process; nothing is asked. */
+  wasApproved(edit: FileEdit, before: PolicyInForce | null): Promise<boolean>;
   /** Forgets, once there are many of them, decisions about commits that are not of this line. Errors: those of decisions. */
   tidy(line: readonly (readonly Edit[])[]): Promise<void>;
 }
@@ -75,12 +77,18 @@ export function createEditJudge(deps: EditJudgeDeps): EditJudge {
     (byPeople ? await load() : approved).add(line);
   }
 
+  async function wasApproved(edit: FileEdit, before: PolicyInForce | null): Promise<boolean> {
+    const line = lineOf(edit, before, deps);
+    return (await load()).has(line) || approved.has(line);
+  }
+
   return {
+    wasApproved,
     async decide(edit, file, before, asked) {
       // Approved or not, what can't be read takes no effect.
       if (!file.ok) return { kind: 'open', reason: file.problem };
       const line = lineOf(edit, before, deps);
-      if ((await load()).has(line) || approved.has(line)) return { kind: 'effective', value: file.value };
+      if (await wasApproved(edit, before)) return { kind: 'effective', value: file.value };
       const verdict = await orOutage(verdictOf(edit, before, deps, asked));
       if (verdict instanceof EdgeError) {
         const known = open.get(line);
@@ -93,10 +101,8 @@ export function createEditJudge(deps: EditJudgeDeps): EditJudge {
         open.set(line, reason);
         return { kind: 'open', reason };
       }
-      await take(
-        line,
-        verdict.evidence.some(({ person }) => person !== null),
-      );
+      const byPeople = verdict.evidence.some(({ person }) => person !== null);
+      await take(line, byPeople);
       return { kind: 'effective', value: file.value };
     },
     async tidy(line) {

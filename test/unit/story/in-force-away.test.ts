@@ -106,3 +106,26 @@ describe('while the forge is away', () => {
     expect(await shown(tip)).toMatchObject({ formulas: ['deploy@v1', 'release@v2'], pending: [] });
   });
 });
+
+describe('an edit of the policy that was overtaken', () => {
+  const P1 = policyText([{ name: 'Jane' }, { name: 'Mallory' }]);
+  const P2 = policyText([{ name: 'Jane' }], { release: 'low' });
+
+  it('takes no effect any more when somebody approves it later (R22)', async () => {
+    const first = repo.make([trusted], { [POLICY]: P1 });
+    const second = repo.make([first], { [POLICY]: P2 });
+    approved.add(second);
+    expect(await shown(second)).toMatchObject({ policy: ['Jane'], pending: [] });
+    approved.add(first);
+    expect(await shown(second)).toMatchObject({ policy: ['Jane'], pending: [] });
+  });
+
+  it('does not make everything wait while the forge is away', async () => {
+    const first = repo.make([trusted], { [POLICY]: P1 });
+    const second = repo.make([first], { [POLICY]: P2 });
+    approved.add(second);
+    await shown(second);
+    failure = away;
+    expect(await shown(second)).toMatchObject({ policy: ['Jane'], problem: null });
+  });
+});
