@@ -1,7 +1,8 @@
+import { abortable } from '../../domain/abortable.ts';
 import type { Oid } from '../../domain/ids.ts';
 import type { Log } from '../../ports/log.ts';
 import type { ApprovalTag } from '../../ports/ops-repo.ts';
-import { abortable, type Cache } from './cache.ts';
+import type { Cache } from './cache.ts';
 import { HeldObjects } from './held-objects.ts';
 import type { RemoteRefs } from './refs.ts';
 import { type ParsedTag, parseTag, tagSignature } from './tag-object.ts';

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { abortable } from '../../domain/abortable.ts';
 import { isOid, type Oid } from '../../domain/ids.ts';
-import { toError as asError, EdgeError } from '../../errors.ts';
+import { EdgeError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import { Batch, type GitObject } from './batch.ts';
@@ -222,15 +223,3 @@ const fetchOptions = [
   '--force',
   '--quiet',
 ];
-
-/** What `work` answers; aborted, its caller is let go and it goes on. */
-export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(asError(signal.reason));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    const end = (): void => signal.removeEventListener('abort', onAbort);
-    work.then(resolve, reject).finally(end);
-  });
-}

@@ -1,7 +1,8 @@
+import { abortable } from '../../domain/abortable.ts';
 import type { Oid } from '../../domain/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
-import { abortable, type Cache } from './cache.ts';
+import type { Cache } from './cache.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HeldObjects } from './held-objects.ts';
 

@@ -1,9 +1,9 @@
+import { abortable } from '../../domain/abortable.ts';
 import type { Account } from '../../domain/change.ts';
 import type { ChangeEvidence, ReviewEvidence } from '../../domain/forge-verdict.ts';
 import { isOid, type Oid } from '../../domain/ids.ts';
 import type { ClaimedPerson } from '../../domain/people.ts';
 import type { ApprovalSubject } from '../../ports/approval.ts';
-import { abortable } from './abortable.ts';
 import { type Asked, createWanted, isDue } from './asking.ts';
 import {
   type Bringing,
