@@ -84,6 +84,8 @@ export interface ForgeOptions {
   /** `owner/name` */
   readonly repo: string;
   readonly token: SecretSource;
+  /** Branch of the ops repo. */
+  readonly branch: string;
   /** May ask who administers the repository; null: nobody can be asked. */
   readonly adminToken: SecretSource | null;
   /** PEM file; null: the roots that Node knows. */

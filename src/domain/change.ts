@@ -66,6 +66,8 @@ export interface ChangeHistory {
   readonly landedBy: Account | null;
   /** The merge was scheduled to happen by itself, so that whoever is named as merger did not see what was merged. */
   readonly scheduled: boolean;
+  /** When it was last moved to another base branch: what was shown before then was another difference. null: never. */
+  readonly retargetedAt: string | null;
 }
 
 export interface Issue {

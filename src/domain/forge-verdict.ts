@@ -56,12 +56,14 @@ export function reviewVerdict(evidence: ChangeEvidence, electorate: Electorate):
   const valid = heard.flatMap(({ review, voice }) => {
     return typeof voice === 'string' || review.dismissed ? [] : [{ review, name: voice.name }];
   });
-  const met = valid.filter(({ review }) => review.blob === electorate.blob && review.isShown);
+  const met = valid.filter(({ review }) => review.blob === electorate.blob && wasShown(review, evidence));
   if (met.length > 0) return { kind: 'met', evidence: met.map(({ review, name }) => reviewEvidence(review, name)) };
   const unseen = valid.find(({ review }) => review.blob === electorate.blob);
   if (unseen !== undefined) {
-    const message = `${unseen.name} approved ${aboutCommit(unseen.review)}, which does not change this file: nobody was shown it`;
-    return wait('ERR_NEEDS_APPROVAL', message, evidence);
+    const why = unseen.review.isShown
+      ? 'before the change was moved to this branch'
+      : 'which does not change this file: nobody was shown it';
+    return wait('ERR_NEEDS_APPROVAL', `${unseen.name} approved ${aboutCommit(unseen.review)}, ${why}`, evidence);
   }
   const [other] = valid;
   if (other !== undefined) {
@@ -118,8 +120,15 @@ function mergeFlaw({ history, merge }: ChangeEvidence, by: Account, { quietMs }:
   if (history.landedBy === null) return 'the log of the forge does not say who pushed the merge';
   if (history.landedBy.id !== by.id) return `the log of the forge says that ${history.landedBy.login} pushed it`;
   const merged = Date.parse(merge.at);
+  const isMoved = history.retargetedAt !== null && Math.abs(merged - Date.parse(history.retargetedAt)) < quietMs;
+  if (isMoved) return 'the change was moved to this branch right before it';
   const late = history.pushes.find((push) => push.by.id !== by.id && Math.abs(merged - Date.parse(push.at)) < quietMs);
   return late === undefined ? null : `${late.by.login} pushed to the change right before it`;
+}
+
+/** With another base branch the same commit is another difference. */
+function wasShown({ isShown, at }: ReviewEvidence, { history: { retargetedAt } }: ChangeEvidence): boolean {
+  return isShown && (retargetedAt === null || Date.parse(at) > Date.parse(retargetedAt));
 }
 
 /**

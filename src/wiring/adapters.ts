@@ -116,7 +116,8 @@ export function createForge(config: Config, log: Log): Forge | null {
   const token = secretOf(config, 'forge.token', forge.token_file);
   if (token === null) throw new UsageError('ERR_CONFIG_FIELD', 'forge.token_file is missing');
   const adminToken = secretOf(config, 'forge.admin_token', forge.admin_token_file);
-  const options = { url: homeOf(forge.url), repo: forge.repo, token, adminToken, caFile: forge.ca_file };
+  const { branch } = config.ops_repo;
+  const options = { url: homeOf(forge.url), repo: forge.repo, branch, token, adminToken, caFile: forge.ca_file };
   return factory.create(options, { clock: systemClock, log });
 }
 

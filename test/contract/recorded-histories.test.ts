@@ -26,7 +26,7 @@ async function judge(history: RecordedHistory, opsRepo: OpsRepo = recordedRepo(h
   try {
     const clock = new ManualClock();
     const token = new SecretText('token-of-the-bot');
-    const options = { url: server.url, repo: 'ops/hist', token, adminToken: token, caFile: null };
+    const options = { url: server.url, repo: 'ops/hist', token, adminToken: token, caFile: null, branch: 'main' };
     const forge = forges.forgejo.create(options, { clock, log: silentLog });
     const rules = allRules(opsRepo, { forge, clock, terms: { forgeAdmins: true, bots: ['edge-bot'] } });
     const { path: file, tip, tip_blob } = history.action;

@@ -38,7 +38,7 @@ export class ForgejoBench {
   /** `admin`: whose token asks for permissions; empty: none. */
   forge(repo: string, { as = 'edge-bot', factory = forges.forgejo as ForgeFactory, admin = 'approver1' } = {}): Forge {
     const adminToken = admin === '' ? null : tokenOf(admin);
-    const options = { url: this.server.url, repo, token: tokenOf(as), adminToken, caFile: null };
+    const options = { url: this.server.url, repo, token: tokenOf(as), adminToken, caFile: null, branch: 'main' };
     return factory.create(options, { clock: this.clock, log: silentLog });
   }
 
@@ -103,8 +103,8 @@ export function reviewRow(id: number, state: string) {
   return { id, user, state, dismissed: false, commit_id: MERGE, submitted_at: at, html_url: `http://f/#${id}` };
 }
 
-export function commitRow(sha: string, date: string, message: string) {
-  const person = { name: 'dev1', email: 'dev1@example.org', date };
+export function commitRow(sha: string, message: string) {
+  const person = { name: 'dev1', email: 'dev1@example.org' };
   return { sha, commit: { author: person, committer: person, message }, author: null, committer: null };
 }
 
@@ -121,9 +121,10 @@ interface PushRow {
   readonly at?: string;
 }
 
-/** A push in the log of activities. */
+/** A push in the log of activities; without commits, the making of a branch. */
 export function feedRow({ id, by: [login, user], branch, commits = [], at }: PushRow) {
-  const content = JSON.stringify({ Commits: commits.map((Sha1) => ({ Sha1 })), Len: commits.length });
+  const pushed = JSON.stringify({ Commits: commits.map((Sha1) => ({ Sha1 })), Len: commits.length });
+  const content = commits.length === 0 ? '' : pushed;
   const created = at ?? new Date(Date.UTC(2026, 10, 21, 3, 0, id)).toISOString();
   const act_user = { id: user, login };
   return { id, op_type: 'commit_repo', act_user, ref_name: `refs/heads/${branch}`, content, created };

@@ -115,7 +115,7 @@ export class MemoryForge implements Forge {
 
   async history(change: Change): Promise<ChangeHistory> {
     this.#called(`history ${change.number}`);
-    return this.#of(change.number).history ?? { pushes: [], landedBy: null, scheduled: false };
+    return this.#of(change.number).history ?? { pushes: [], landedBy: null, scheduled: false, retargetedAt: null };
   }
 
   async pusherOf(commit: Oid): Promise<Account | null> {

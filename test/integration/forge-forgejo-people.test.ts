@@ -52,18 +52,65 @@ test('whoever brought a commit first has landed it, whoever pushes it again late
   expect(await bench.forge('ops/flows').pusherOf(MERGE, 'main')).toEqual(account('dev1', 5));
 });
 
-test('pushes to a branch before the change was opened count, those of more than a day before its first commit do not', async () => {
+test('pushes to a branch count since it was made, however old they are; those of its name’s earlier and later lives do not', async () => {
   bench.server.on('GET', /\/timeline$/, { status: 200, body: [pushEvent(1)] });
-  bench.servePages(/\/pulls\/1\/commits$/, [commitRow(MERGE, '2026-11-20T10:00:00Z', 'add')]);
-  bench.serveFeed('ops/flows', [
+  bench.servePages(/\/pulls\/1\/commits$/, [commitRow(DIRECT_PUSH, 'add')]);
+  const deletion = { op_type: 'delete_branch', content: '' };
+  const entries = [
+    feedRow({ id: 9, by: ['team1', 9], branch: 'br-merge', at: '2026-11-22T10:00:01Z' }),
+    { ...feedRow({ id: 8, by: ['boss', 1], branch: 'br-merge', at: '2026-11-22T10:00:00Z' }), ...deletion },
     feedRow({ id: 4, by: ['dev2', 6], branch: 'br-merge', at: '2026-11-20T10:00:01Z' }),
     feedRow({ id: 3, by: ['dev1', 5], branch: 'other', at: '2026-11-20T10:00:01Z' }),
-    feedRow({ id: 2, by: ['owner1', 2], branch: 'br-merge', at: '2026-11-19T10:00:01Z' }),
-    feedRow({ id: 1, by: ['approver1', 3], branch: 'br-merge', at: '2026-11-19T09:59:59Z' }),
+    feedRow({ id: 2, by: ['owner1', 2], branch: 'br-merge', at: '2026-11-01T10:00:01Z' }),
+    { ...feedRow({ id: 1, by: ['boss', 1], branch: 'br-merge', at: '2026-11-01T10:00:00Z' }), ...deletion },
+    feedRow({ id: 0, by: ['approver1', 3], branch: 'br-merge', at: '2026-10-01T10:00:00Z' }),
+  ];
+  bench.serveFeed('ops/flows', entries);
+  const forge = bench.forge('ops/flows');
+  const change = (await forge.change(1)) as Change;
+  const logins = async (): Promise<readonly string[]> => {
+    return (await forge.history(change)).pushes.map(({ by }) => by.login);
+  };
+  expect(await logins()).toEqual(['owner1', 'dev2', 'dev1']);
+  entries.unshift(
+    feedRow({ id: 10, by: ['approver2', 4], branch: 'x', commits: [DIRECT_PUSH], at: '2026-10-02T00:00:00Z' }),
+  );
+  expect(await logins()).toEqual(['approver2', 'owner1', 'dev2', 'dev1']);
+});
+
+test('whoever brings the merge, or pushes its commits on afterwards, has not pushed to the change', async () => {
+  bench.server.on('GET', /\/timeline$/, { status: 200, body: [pushEvent(1)] });
+  bench.servePages(/\/pulls\/1\/commits$/, [commitRow(DIRECT_PUSH, 'add')]);
+  const commits = [DIRECT_PUSH, MERGE];
+  bench.serveFeed('ops/flows', [
+    feedRow({ id: 9, by: ['approver2', 4], branch: 'x', commits, at: '2026-11-22T10:00:00Z' }),
+    feedRow({ id: 8, by: ['approver1', 3], branch: 'main', commits, at: '2026-11-21T03:00:00Z' }),
+    feedRow({ id: 1, by: ['dev1', 5], branch: 'br-merge' }),
   ]);
   const forge = bench.forge('ops/flows');
-  const history = await forge.history((await forge.change(1)) as Change);
-  expect(history.pushes.map(({ by }) => by.login)).toEqual(['owner1', 'dev2', 'dev1']);
+  const { pushes, landedBy } = await forge.history((await forge.change(1)) as Change);
+  expect(landedBy?.login).toBe('approver1');
+  expect(new Set(pushes.map(({ by }) => by.login))).toEqual(new Set(['dev1']));
+});
+
+test('where the log ends before the branch was made, the opener may have pushed until the merge', async () => {
+  bench.server.on('GET', /\/timeline$/, { status: 200, body: [] });
+  bench.servePages(/\/pulls\/1\/commits$/, []);
+  const push = feedRow({ id: 900, by: ['dev2', 6], branch: 'br-merge', commits: ['c'], at: '2026-11-20T10:00:00Z' });
+  const noise = Array.from({ length: 600 }, (_, index) => feedRow({ id: 800 - index, by: ['dev2', 6], branch: 'x' }));
+  const born = { ...feedRow({ id: 0, by: ['boss', 1], branch: '' }), op_type: 'create_repo' };
+  bench.serveFeed('ops/flows', [push, ...noise, born]);
+  const forge = bench.forge('ops/flows');
+  const change = (await forge.change(1)) as Change;
+  const { pushes } = await forge.history(change);
+  expect(pushes.map(({ by, at }) => [by.login, at])).toEqual([
+    ['dev2', push.created],
+    ['dev1', change.merge?.at],
+  ]);
+  const open: Change = { ...change, merge: null, state: 'open' };
+  expect((await forge.history(open)).pushes.at(-1)).toEqual({ by: account('dev1', 5), at: change.createdAt });
+  bench.serveFeed('ops/flows', [push, born]);
+  expect((await bench.forge('ops/flows').history(change)).pushes.map(({ by }) => by.login)).toEqual(['dev2']);
 });
 
 test('a fork that we may not look into counts as pushed to by its owner and by the opener', async () => {
@@ -80,7 +127,10 @@ test('a fork that we may not look into counts as pushed to by its owner and by t
   for (const status of [403, 404]) {
     bench.server.on('GET', /\/reader1\/flows\/activities\/feeds$/, { status, body: {} });
     const { pushes } = await forge.history({ ...change, author: account('dev2', 6) });
-    expect(pushes.map(({ by }) => by.login)).toEqual(['dev2', 'reader1']);
+    expect(pushes.map(({ by, at }) => [by.login, at])).toEqual([
+      ['dev2', change.merge?.at],
+      ['reader1', change.merge?.at],
+    ]);
   }
   const { pushes } = await forge.history({ ...change, source: null });
   expect(pushes.map(({ by }) => by.login)).toEqual(['reader1']);
@@ -135,17 +185,18 @@ test('many who ask at once share what is read, and nobody gets what was read bef
 });
 
 test('Gitea’s timelines are read page by page until one is empty, Forgejo’s at once', async () => {
-  const events = Array.from({ length: 70 }, (_, index) => pushEvent(index + 1));
+  const pushed = Array.from({ length: 70 }, (_, index) => pushEvent(index + 1));
+  const events = [...pushed, { ...pushEvent(71), type: 'merge_pull' }];
   bench.server.on('GET', /\/timeline$/, ({ query }) => {
     const page = query.get('page');
     const shown = page === null ? events : events.slice((Number(page) - 1) * 50, Number(page) * 50);
     return { status: 200, headers: { 'x-total-count': `${shown.length}` }, body: shown.length === 0 ? null : shown };
   });
   bench.servePages(/\/pulls\/1\/commits$/, []);
-  bench.serveFeed('ops/flows', []);
+  bench.serveFeed('ops/flows', [feedRow({ id: 1, by: ['dev1', 5], branch: 'br-merge' })]);
   for (const factory of [forges.forgejo, forges.gitea]) {
     const forge = bench.forge('ops/flows', { factory });
-    expect((await forge.history((await forge.change(1)) as Change)).pushes).toHaveLength(70);
+    expect((await forge.history((await forge.change(1)) as Change)).pushes).toHaveLength(71);
   }
   expect(bench.pagesAsked('timeline')).toEqual(['', 'page=1&limit=50', 'page=2&limit=50', 'page=3&limit=50']);
 });

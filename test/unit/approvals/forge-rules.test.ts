@@ -283,7 +283,7 @@ describe('asking the forge', () => {
     const merge = rule({}, 'forge-merge');
     forge.merge(1, merged, jane);
     expect(await merge.evaluate(about(merged, merged))).toMatchObject({ kind: 'waiting' });
-    const history = { pushes: [], landedBy: jane, scheduled: false };
+    const history = { pushes: [], landedBy: jane, scheduled: false, retargetedAt: null };
     forge.put({ change: openChange(1, head), files: [PATH], history });
     forge.merge(1, merged, jane);
     clock.advance(5_000);

@@ -61,7 +61,7 @@ function evidence(given: Partial<ChangeEvidence> = {}): ChangeEvidence {
     merge,
     reviews: [],
     commits: [COMMIT],
-    history: { pushes: [{ by: dev, at: '2026-03-31T11:00:00Z' }], landedBy: dev, scheduled: false },
+    history: { pushes: [{ by: dev, at: '2026-03-31T11:00:00Z' }], landedBy: dev, scheduled: false, retargetedAt: null },
     makers: [],
     mergedBlob: BLOB,
     mergedFormulaBlob: null,
@@ -149,6 +149,17 @@ describe('a review', () => {
     expect(codeOf(reviewVerdict(own, { ...electorate, selfApprove: true }))).toBe('met');
   });
 
+  it('from before the change was moved to this branch does not count, one after it does (R1)', () => {
+    const history = { ...evidence().history, retargetedAt: AT };
+    const at = (time: string) =>
+      codeOf(reviewVerdict(evidence({ reviews: [review(jane, { at: time })], history }), electorate));
+    expect(['2026-03-31T11:59:59Z', AT, '2026-03-31T12:00:01Z'].map(at)).toEqual([
+      'ERR_NEEDS_APPROVAL',
+      'ERR_NEEDS_APPROVAL',
+      'met',
+    ]);
+  });
+
   it('that asks for changes stands, even if somebody gave its author a part in the change (R2)', () => {
     const coAuthors = [{ name: 'x', email: 'jane@example.org' }];
     const reviews = [review(jane, { verdict: 'changes-requested' }), review(joe)];
@@ -215,6 +226,7 @@ describe('a merge', () => {
     ['the merger is no approver', { merge: { ...byJane, by: stranger } }, 'ERR_NEEDS_APPROVAL'],
     ['the log names another', { history: { ...landed, landedBy: dev } }, 'ERR_NEEDS_APPROVAL'],
     ['the log names nobody', { history: { ...landed, landedBy: null } }, 'ERR_NEEDS_APPROVAL'],
+    ['it was moved to this branch right before', { history: { ...landed, retargetedAt: AT } }, 'ERR_NEEDS_APPROVAL'],
     ['it was scheduled', { history: { ...landed, scheduled: true } }, 'ERR_NEEDS_APPROVAL'],
     ['other bytes were merged', { mergedBlob: OTHER }, 'ERR_APPROVED_OTHER_BYTES'],
     ['the merger wrote it', { change: { ...evidence().change, author: jane } }, 'ERR_NEEDS_APPROVAL'],

@@ -1,9 +1,8 @@
 import type { z } from 'zod';
 import type { Clock } from '../../../ports/clock.ts';
-import type { Call, ForgeClient } from '../shared/client.ts';
-import { totalOf } from '../shared/paging.ts';
+import type { Answer, Call, ForgeClient } from '../shared/client.ts';
 import { Repository } from '../shared/repository.ts';
-import { type Page, PageSize, readAll } from './pages.ts';
+import { type Page, PageSize, type Place, readAll, readPage, toPage } from './pages.ts';
 import { listOf } from './schemas.ts';
 
 interface ListCall<T> extends Call {
@@ -12,19 +11,23 @@ interface ListCall<T> extends Call {
   readonly mostPages?: number;
   /** The server's count of items is not to be believed: read on until a page is empty. */
   readonly untilEmpty?: boolean;
+  /** The server knows no smaller pages of it. */
+  readonly inOne?: boolean;
 }
+
+const NO_TOTAL = { get: (): null => null };
 
 /** The API of Forgejo and Gitea around one repository, asked with one token. Errors are those of ForgeClient. */
 export class RepoApi {
   readonly client: ForgeClient;
   readonly repository: Repository;
-  readonly #pageSize: PageSize;
+  readonly pageSize: PageSize;
 
   /** `repo`: `owner/name`. */
   constructor(client: ForgeClient, repo: string, clock: Clock) {
     this.client = client;
     this.repository = new Repository(client, repo, clock);
-    this.#pageSize = new PageSize(client, clock);
+    this.pageSize = new PageSize(client, clock);
   }
 
   /** `path` follows `/repos/{owner}/{repo}`. null: definitely no such thing. */
@@ -44,14 +47,17 @@ export class RepoApi {
   }
 
   /** Every item on every page, each once. null as of `get`. */
-  async all<T>({ item, keyOf, mostPages, untilEmpty, ...call }: ListCall<T>): Promise<readonly T[] | null> {
-    const size = await this.#pageSize.now(call.signal);
+  async all<T>({ item, keyOf, mostPages, untilEmpty, inOne, ...call }: ListCall<T>): Promise<readonly T[] | null> {
+    const size = await this.pageSize.now(call.signal);
     const ofRepo = this.#ofRepo(call);
     const schema = listOf(item);
-    const read = async (page: Record<string, string | number>): Promise<Page<T> | null> => {
-      const answer = await this.client.get({ ...ofRepo, query: { ...ofRepo.query, ...page } }, schema);
-      if (answer === null) return null;
-      return { items: answer.value, total: untilEmpty === true ? null : totalOf(answer.headers) };
+    const ask = async (asked: Call): Promise<Answer<readonly T[]> | null> => {
+      const answer = await this.client.get(asked, schema);
+      return answer !== null && untilEmpty === true ? { ...answer, headers: NO_TOTAL } : answer;
+    };
+    const read = async (place: Place): Promise<Page<T> | null> => {
+      if (inOne !== true) return await readPage(ofRepo, place, ask);
+      return toPage(await ask({ ...ofRepo, query: { ...ofRepo.query, page: place.page, limit: place.size } }));
     };
     const limit = mostPages === undefined ? {} : { mostPages };
     const found = await readAll(size, { name: `GET ${ofRepo.path}`, keyOf, read, ...limit });

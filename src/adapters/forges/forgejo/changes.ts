@@ -4,10 +4,12 @@ import { isOid, type Oid } from '../../../domain/ids.ts';
 import { coAuthorsOf } from '../shared/co-authors.ts';
 import { accountOf } from './accounts.ts';
 import type { RepoApi } from './api.ts';
-import { type Commit, commitSchema, fileSchema, type Pull, pullSchema, reviewSchema } from './schemas.ts';
+import { commitSchema, fileSchema, type Pull, pullSchema, reviewSchema } from './schemas.ts';
 
 type Signal = AbortSignal | undefined;
 
+/** Of texts by anybody that we have no use for: longer than all that we have. */
+export const UNREAD_TEXT = 16_384;
 const MOST_OPEN = 200;
 /** How far open changes are looked through for those into one branch. */
 const MOST_OPEN_PAGES = 10;
@@ -19,7 +21,8 @@ const VERDICTS: Readonly<Record<string, Review['verdict']>> = {
 
 /** The forge maps a commit only if it is exactly what it remembers as the result of the merge. */
 export async function changeOf(api: RepoApi, commit: Oid, signal: Signal): Promise<Change | null> {
-  const pull = await api.get({ path: '/commits/{commit}/pull', values: { commit }, signal }, pullSchema);
+  const call = { path: '/commits/{commit}/pull', values: { commit }, longestText: UNREAD_TEXT, signal };
+  const pull = await api.get(call, pullSchema);
   const change = pull === null ? null : toChange(pull);
   return change?.merge?.commit === commit ? change : null;
 }
@@ -31,7 +34,7 @@ export async function hasCommit(api: RepoApi, commit: Oid, signal: Signal): Prom
 }
 
 export function pullOf(api: RepoApi, number: number, signal: Signal): Promise<Pull | null> {
-  return api.get({ path: '/pulls/{number}', values: { number }, signal }, pullSchema);
+  return api.get({ path: '/pulls/{number}', values: { number }, longestText: UNREAD_TEXT, signal }, pullSchema);
 }
 
 export async function openChanges(api: RepoApi, base: string, signal: Signal): Promise<readonly Change[]> {
@@ -42,6 +45,7 @@ export async function openChanges(api: RepoApi, base: string, signal: Signal): P
     item: z.looseObject({ number: z.int() }),
     keyOf: ({ number }) => number,
     mostPages: MOST_OPEN_PAGES,
+    longestText: UNREAD_TEXT,
     signal,
   });
   return (pulls ?? [])
@@ -53,18 +57,23 @@ export async function openChanges(api: RepoApi, base: string, signal: Signal): P
 
 export async function reviews(api: RepoApi, number: number, signal: Signal): Promise<readonly Review[]> {
   const path = '/pulls/{number}/reviews';
-  const found = await api.all({ path, values: { number }, item: reviewSchema, keyOf: ({ id }) => id, signal });
+  const call = { path, values: { number }, longestText: UNREAD_TEXT, signal };
+  const found = await api.all({ ...call, item: reviewSchema, keyOf: ({ id }) => id });
   const rows = await api.repository.required(found, `GET ${path}`, signal);
-  return rows
-    .toSorted((a, b) => a.id - b.id)
-    .map((row) => ({
-      by: accountOf(row.user),
-      verdict: VERDICTS[row.state] ?? 'none',
-      dismissed: row.dismissed,
-      commit: row.commit_id,
-      at: row.submitted_at,
-      url: row.html_url,
-    }));
+  return (
+    rows
+      // Too long even alone: only its own author, who wrote the text, has it not counted.
+      .flatMap((row) => ('state' in row ? [row] : []))
+      .toSorted((a, b) => a.id - b.id)
+      .map((row) => ({
+        by: accountOf(row.user),
+        verdict: VERDICTS[row.state] ?? 'none',
+        dismissed: row.dismissed,
+        commit: row.commit_id,
+        at: row.submitted_at,
+        url: row.html_url,
+      }))
+  );
 }
 
 export async function files(api: RepoApi, number: number, signal: Signal): Promise<readonly string[]> {
@@ -81,16 +90,11 @@ export async function files(api: RepoApi, number: number, signal: Signal): Promi
   return [...new Set(paths)];
 }
 
-/** As the forge writes them, with their dates. */
-export async function rawCommits(api: RepoApi, number: number, signal: Signal): Promise<readonly Commit[]> {
+export async function commits(api: RepoApi, number: number, signal: Signal): Promise<readonly ChangeCommit[]> {
   const path = '/pulls/{number}/commits';
   const query = { verification: false, files: false };
   const found = await api.all({ path, values: { number }, query, item: commitSchema, keyOf: ({ sha }) => sha, signal });
-  return await api.repository.required(found, `GET ${path}`, signal);
-}
-
-export async function commits(api: RepoApi, number: number, signal: Signal): Promise<readonly ChangeCommit[]> {
-  const rows = await rawCommits(api, number, signal);
+  const rows = await api.repository.required(found, `GET ${path}`, signal);
   return rows.map(({ sha, commit, author, committer }) => ({
     oid: sha,
     author: { name: commit.author.name, email: commit.author.email },

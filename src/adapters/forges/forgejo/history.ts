@@ -2,23 +2,14 @@ import type { Account, Change, ChangeHistory, Push } from '../../../domain/chang
 import type { Oid } from '../../../domain/ids.ts';
 import { accountOf } from './accounts.ts';
 import type { RepoApi } from './api.ts';
-import { pullOf, rawCommits } from './changes.ts';
+import { commits, pullOf } from './changes.ts';
 import type { Dialect } from './dialect.ts';
-import { type LoggedPush, PushLog, pusherIn } from './feed.ts';
-import { eventSchema, listOf } from './schemas.ts';
+import { type Move, MoveLog, type Moves, pusherIn } from './feed.ts';
+import { timelineOf } from './timeline.ts';
 
 type Signal = AbortSignal | undefined;
 
-interface Event extends Push {
-  readonly type: string;
-}
-
-const DAY_MS = 86_400_000;
 const MOST_FORKS = 32;
-const TIMELINE = '/issues/{number}/timeline';
-/** Events that let a change merge by itself, and take that back. */
-const SCHEDULED = 'pull_scheduled_merge';
-const UNSCHEDULED = 'pull_cancel_scheduled_merge';
 
 interface HistoryTools {
   readonly dialect: Dialect;
@@ -30,85 +21,104 @@ interface HistoryTools {
 export class Histories {
   readonly #api: RepoApi;
   readonly #tools: HistoryTools;
-  readonly #own: PushLog;
-  readonly #forks = new Map<string, PushLog>();
+  readonly #own: MoveLog;
+  readonly #forks = new Map<string, MoveLog>();
 
   constructor(api: RepoApi, tools: HistoryTools) {
     this.#api = api;
     this.#tools = tools;
-    this.#own = new PushLog(api.client, tools.repo, false);
+    this.#own = new MoveLog(api, tools.repo, false);
   }
 
   async of(change: Change, signal: Signal): Promise<ChangeHistory> {
     const { number, base, merge } = change;
-    const [events, branchPushes, own] = await Promise.all([
-      this.#events(number, signal),
-      this.#branchPushes(change, signal),
-      merge === null ? [] : this.#ownPushes(signal),
+    const [timeline, own, fork, brought] = await Promise.all([
+      timelineOf(this.#api, this.#tools.dialect, change, signal),
+      this.#ownMoves(signal),
+      this.#forkMoves(change, signal),
+      commits(this.#api, number, signal),
     ]);
-    const told = events.filter(({ type }) => type === 'pull_push').map(({ by, at }): Push => ({ by, at }));
-    const lastWord = events.findLast(({ type }) => type === SCHEDULED || type === UNSCHEDULED);
+    const life = lifeOf(change, fork === 'own' ? own : fork);
+    const oids = new Set(brought.map(({ oid }) => oid));
+    const logs = [own, ...(fork === 'own' || fork === null ? [] : [fork])];
+    const elsewhere = logs.flatMap(({ moves }) => moves.filter((move) => isOfCommits(move, oids, change)));
+    const isKnown = life.isWhole && timeline.isWhole;
+    const pushes = [
+      ...new Set([...life.pushes, ...elsewhere]),
+      ...timeline.pushes,
+      ...(isKnown ? [] : await this.#likely(change, fork !== 'own', signal)),
+    ];
     return {
-      pushes: [...branchPushes, ...told].toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)),
-      landedBy: merge === null ? null : pusherIn(own, merge.commit, base),
-      scheduled: lastWord?.type === SCHEDULED,
+      pushes: pushes.map(({ by, at }) => ({ by, at })).toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)),
+      landedBy: merge === null ? null : pusherIn(own.moves, merge.commit, base),
+      scheduled: timeline.scheduled,
+      retargetedAt: timeline.retargetedAt,
     };
   }
 
   async pusherOf(commit: Oid, branch: string, signal: Signal): Promise<Account | null> {
-    return pusherIn(await this.#ownPushes(signal), commit, branch);
+    return pusherIn((await this.#ownMoves(signal)).moves, commit, branch);
   }
 
-  /** Oldest first. */
-  async #events(number: number, signal: Signal): Promise<readonly Event[]> {
-    const call = { path: TIMELINE, values: { number }, signal };
-    const found = this.#tools.dialect.wholeTimeline
-      ? await this.#api.get(call, listOf(eventSchema))
-      : await this.#api.all({ ...call, item: eventSchema, keyOf: ({ id }) => id, untilEmpty: true });
-    const rows = await this.#api.repository.required(found, `GET ${TIMELINE}`, signal);
-    return rows
-      .toSorted((a, b) => a.id - b.id)
-      .map(({ type, user, created_at: at }) => ({ type, by: accountOf(user), at }));
-  }
-
-  async #ownPushes(signal: Signal): Promise<readonly LoggedPush[]> {
-    const found = await this.#own.pushes(signal);
+  async #ownMoves(signal: Signal): Promise<Moves> {
+    const found = await this.#own.read(signal);
     return await this.#api.repository.required(found, 'GET the log of activities', signal);
   }
 
-  /** Also those before the change was opened: its timeline begins with whoever opened it. */
-  async #branchPushes(change: Change, signal: Signal): Promise<readonly Push[]> {
-    const { source, author, createdAt, number } = change;
-    if (source === null) return [{ by: author, at: createdAt }];
+  /** Whoever the fork belongs to could push there at any time up to the merge, and so could the opener. */
+  async #likely(change: Change, isFork: boolean, signal: Signal): Promise<readonly Push[]> {
+    const { number, author, source, merge, createdAt } = change;
+    const pull = isFork && source !== null ? await pullOf(this.#api, number, signal) : null;
+    const owner = pull?.head.repo?.owner;
+    const likely = [author, ...(owner === undefined ? [] : [accountOf(owner)])];
+    return likely.map((by) => ({ by, at: merge?.at ?? createdAt }));
+  }
+
+  /** null: it is gone, or we may not look into it. */
+  async #forkMoves({ source }: Change, signal: Signal): Promise<Moves | null | 'own'> {
+    if (source === null) return null;
     const isOwn = source.repo.toLowerCase() === this.#tools.repo.toLowerCase();
-    const [log, since] = await Promise.all([
-      isOwn ? this.#ownPushes(signal) : this.#fork(source.repo).pushes(signal),
-      this.#since(change, signal),
-    ]);
-    if (log === null) {
-      // A fork that we may not look into: whoever it belongs to could push there, and so could the opener.
-      const owner = (await pullOf(this.#api, number, signal))?.head.repo?.owner;
-      const likely = [author, ...(owner === undefined ? [] : [accountOf(owner)])];
-      return likely.map((by) => ({ by, at: createdAt }));
-    }
-    const ref = `refs/heads/${source.branch}`;
-    const pushes = log.filter((push) => push.ref === ref && Date.parse(push.at) >= since);
-    return pushes.map(({ by, at }) => ({ by, at }));
+    return isOwn ? 'own' : await this.#fork(source.repo).read(signal);
   }
 
-  /** A day before its oldest commit was made, in ms since 1970: the name of a branch may have been used before. */
-  async #since({ number, createdAt }: Change, signal: Signal): Promise<number> {
-    const rows = await rawCommits(this.#api, number, signal);
-    const made = rows.map(({ commit }) => Date.parse(commit.committer.date ?? createdAt));
-    return Math.min(Date.parse(createdAt), ...made.filter((time) => !Number.isNaN(time))) - DAY_MS;
-  }
-
-  #fork(repo: string): PushLog {
-    const known = this.#forks.get(repo) ?? new PushLog(this.#api.client, repo, true);
+  #fork(repo: string): MoveLog {
+    const known = this.#forks.get(repo) ?? new MoveLog(this.#api, repo, true);
     this.#forks.delete(repo);
     this.#forks.set(repo, known);
     const [oldest] = this.#forks.keys();
     if (this.#forks.size > MOST_FORKS && oldest !== undefined) this.#forks.delete(oldest);
     return known;
   }
+}
+
+interface Life {
+  readonly pushes: readonly Move[];
+  /** The log goes back to when the branch was made. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * What happened to the branch of a change: its name may have been used before, and again after it was merged and
+ * deleted. Dates of commits bound nothing, since whoever makes a commit chooses them.
+ */
+function lifeOf({ source, createdAt, merge }: Change, log: Moves | null): Life {
+  if (source === null || log === null) return { pushes: [], isWhole: false };
+  const [opened, merged] = [Date.parse(createdAt), merge === null ? Infinity : Date.parse(merge.at)];
+  const moves = log.moves.filter(({ ref }) => ref === `refs/heads/${source.branch}`);
+  const isEnd = ({ kind, at }: Move): boolean => kind === 'deleted' && Date.parse(at) >= merged;
+  const isBefore = ({ kind, at }: Move): boolean => kind === 'deleted' && Date.parse(at) < opened;
+  const older = moves.slice(moves.findLastIndex(isEnd) + 1);
+  const from = older.findIndex(isBefore);
+  const life = older.slice(0, from === -1 ? older.length : from);
+  const isWhole = log.isWhole || from !== -1 || life.some(({ kind }) => kind === 'made');
+  return { pushes: life.filter(({ kind }) => kind !== 'deleted'), isWhole };
+}
+
+/** Pushed anywhere before it was merged; the push of the merge itself brings the same commits. */
+function isOfCommits({ ref, at, commits: named }: Move, brought: ReadonlySet<string>, change: Change): boolean {
+  const { base, merge } = change;
+  if (named === null || ![...named].some((commit) => brought.has(commit))) return false;
+  if (merge === null) return true;
+  const isLanding = ref === `refs/heads/${base}` && named.has(merge.commit);
+  return !isLanding && Date.parse(at) < Date.parse(merge.at);
 }

@@ -1,12 +1,16 @@
 import type { Clock } from '../../../ports/clock.ts';
 import { failure } from '../shared/answers.ts';
-import type { Call, ForgeClient } from '../shared/client.ts';
+import { TooLongError } from '../shared/body.ts';
+import type { Answer, Call, ForgeClient } from '../shared/client.ts';
+import { totalOf } from '../shared/paging.ts';
 import { settingsSchema } from './schemas.ts';
 
 /** The most that a server allows where nothing else is configured. */
 const MOST_ITEMS = 50;
 const MOST_PAGES = 400;
 const ATTEMPTS = 5;
+/** In how many a page is cut that is too long: 50, 10, 2, 1. */
+const PIECES = 5;
 
 interface Seen {
   readonly page: number;
@@ -35,12 +39,55 @@ export interface Page<T> {
   readonly total: number | null;
 }
 
+/** Where a page lies in its list: counted from 1 in pages of this size. */
+export interface Place {
+  readonly page: number;
+  readonly size: number;
+}
+
+type Asking<T> = (call: Call) => Promise<Answer<readonly T[]> | null>;
+
+/**
+ * The items of a page; null: there is no such list. Where the answer is too long, its positions are asked for in smaller
+ * pages, at last one by one: then what comes before the long text of an item has to do, and what it lacks is for the
+ * schema of `ask` to judge. Errors: those of `ask`, TransientError when positions moved in the meantime.
+ */
+export async function readPage<T>(call: Call, place: Place, ask: Asking<T>): Promise<Page<T> | null> {
+  const { page, size } = place;
+  const whole = { ...call, query: { ...call.query, page, limit: size } };
+  try {
+    return toPage(await ask(size === 1 ? { ...whole, beginningIsEnough: true } : whole));
+  } catch (error) {
+    if (!(error instanceof TooLongError) || size === 1) throw error;
+  }
+  return await inPieces(call, place, ask);
+}
+
+async function inPieces<T>(call: Call, { page, size }: Place, ask: Asking<T>): Promise<Page<T> | null> {
+  const pieces = size % PIECES === 0 ? PIECES : size;
+  const items: T[] = [];
+  let total: number | null | undefined;
+  for (let piece = (page - 1) * pieces + 1; piece <= page * pieces; piece += 1) {
+    const found = await readPage(call, { page: piece, size: size / pieces }, ask);
+    if (found === null) return null;
+    if (total !== undefined && found.total !== total) throw failure('changing', `GET ${call.path}`);
+    total = found.total;
+    items.push(...found.items);
+    if (total !== null && (piece * size) / pieces >= total) break;
+  }
+  return { items, total: total ?? null };
+}
+
+export function toPage<T>(answer: Answer<readonly T[]> | null): Page<T> | null {
+  return answer === null ? null : { items: answer.value, total: totalOf(answer.headers) };
+}
+
 interface List<T> {
   readonly name: string;
   /** What tells two items apart. */
   readonly keyOf: (item: T) => string | number;
   /** One page; null: there is no such list. */
-  readonly read: (query: Record<string, string | number>) => Promise<Page<T> | null>;
+  readonly read: (place: Place) => Promise<Page<T> | null>;
   /** Stops when so many pages were read, as if there were no more. */
   readonly mostPages?: number;
 }
@@ -64,7 +111,7 @@ async function readOnce<T>(
   const found = new Map<string | number, T>();
   let first: number | null = null;
   for (let page = 1; page <= (mostPages ?? MOST_PAGES); page += 1) {
-    const answer = await read({ page, limit: size });
+    const answer = await read({ page, size });
     if (answer === null) return null;
     const { total, items } = answer;
     if (page === 1) first = total;

@@ -13,6 +13,9 @@ export function listOf<T>(item: z.ZodType<T>): z.ZodType<readonly T[]> {
     .transform((items) => items ?? []);
 }
 
+/** Text that is left out since it is too long. What stands after it in an item that was cut there is missing. */
+const leftOut = z.null();
+
 export const userSchema = z.object({ id: z.int(), login: z.string() });
 /** null: an account that is gone, in older versions; newer ones name a ghost. */
 const someone = userSchema.nullish().transform((user) => user ?? null);
@@ -39,7 +42,7 @@ export const pullSchema = z.object({
 });
 export type Pull = z.infer<typeof pullSchema>;
 
-export const reviewSchema = z.object({
+const wholeReview = z.object({
   id: z.int(),
   user: someone,
   state: z.string(),
@@ -49,9 +52,11 @@ export const reviewSchema = z.object({
   html_url: z.string(),
 });
 
+export const reviewSchema = wholeReview.or(z.object({ id: z.int(), body: leftOut }));
+
 export const fileSchema = z.object({ filename: z.string(), previous_filename: z.string().optional() });
 
-const signature = z.object({ name: z.string(), email: z.string(), date: z.string().optional() });
+const signature = z.object({ name: z.string(), email: z.string() });
 
 export const commitSchema = z.object({
   sha: oid,
@@ -59,17 +64,24 @@ export const commitSchema = z.object({
   author: someone,
   committer: someone,
 });
-export type Commit = z.infer<typeof commitSchema>;
 
-export const eventSchema = z.object({ id: z.int(), type: z.string(), user: someone, created_at: z.string() });
+/** Of what was cut, the time is missing. */
+export const eventSchema = z.object({
+  id: z.int(),
+  type: z.string(),
+  user: someone,
+  created_at: z.string().optional(),
+});
+export type Event = z.infer<typeof eventSchema>;
 
+/** Of what was cut (comments), what pushes have is missing. */
 export const activitySchema = z.object({
   id: z.int(),
   op_type: z.string(),
   act_user: someone,
-  ref_name: z.string(),
-  content: z.string(),
-  created: z.string(),
+  ref_name: z.string().optional(),
+  content: z.string().or(leftOut).optional(),
+  created: z.string().optional(),
 });
 export type Activity = z.infer<typeof activitySchema>;
 
@@ -89,9 +101,9 @@ export const statusSchema = z.object({
   creator: someone,
 });
 
-export const commentSchema = z.object({ id: z.int(), body: z.string(), user: someone });
+export const commentSchema = z.object({ id: z.int(), body: z.string().or(leftOut), user: someone });
 
-export const issueSchema = z.object({
+const wholeIssue = z.object({
   number: z.int(),
   html_url: z.string(),
   title: z.string(),
@@ -102,6 +114,7 @@ export const issueSchema = z.object({
   updated_at: z.string(),
   pull_request: z.unknown(),
 });
+export const issueSchema = wholeIssue.or(z.object({ number: z.int(), body: leftOut }));
 
 export const repositorySchema = z.object({
   full_name: z.string(),

@@ -25,13 +25,14 @@ export class Talk {
     this.#own = own;
   }
 
-  async setStatus(commit: Oid, { context, state, description, url }: CommitStatus, signal: Signal): Promise<void> {
+  async setStatus(commit: Oid, status: CommitStatus, signal: Signal): Promise<void> {
+    const { context, state, description, url, over } = status;
     const path = '/commits/{commit}/statuses';
     const known = await this.#api.all({ path, values: { commit }, item: statusSchema, keyOf: ({ id }) => id, signal });
-    const newest = (known ?? []).filter((status) => status.context === context).toSorted((a, b) => b.id - a.id)[0];
+    const newest = (known ?? []).filter((each) => each.context === context).toSorted((a, b) => b.id - a.id)[0];
     const target = url ?? '';
     const isSame = newest?.status === state && newest.description === description && newest.target_url === target;
-    if (isSame) return;
+    if (isSame || (over !== undefined && newest?.status !== over)) return;
     const body = { context, state, description, target_url: target };
     const call = { path: STATUSES, values: { commit }, signal };
     const made = await this.#api.send(['POST', call], body, statusSchema);
@@ -46,15 +47,15 @@ export class Talk {
     const body = text.includes(marker) ? text : `${marker}\n${text}`;
     const me = await this.#own.id(signal);
     const call = { path: COMMENTS, values: { number }, signal };
-    const all = await this.#api.all({ ...call, item: commentSchema, keyOf: ({ id }) => id });
+    const all = await this.#api.all({ ...call, item: commentSchema, keyOf: ({ id }) => id, inOne: true });
     const comments = await this.#api.repository.required(all, `GET ${COMMENTS}`, signal);
     // Anybody can write the marker: only a comment that is ours is found, and edited.
-    const ours = comments.filter((comment) => comment.user?.id === me && comment.body.includes(marker));
+    const ours = comments.filter((comment) => comment.user?.id === me && comment.body?.includes(marker) === true);
     const [first] = ours.toSorted((a, b) => a.id - b.id);
     if (first === undefined) {
       const made = await this.#api.send(['POST', call], { body }, commentSchema);
       this.#own.learn((await this.#api.repository.required(made, `POST ${COMMENTS}`, signal)).user);
-    } else if (normal(first.body) !== normal(body)) {
+    } else if (normal(first.body ?? '') !== normal(body)) {
       const edit = { path: '/issues/comments/{id}', values: { id: first.id }, signal };
       // Deleted in the meantime: made anew the next time.
       await this.#api.send(['PATCH', edit], { body }, z.unknown());
@@ -73,6 +74,7 @@ export class Talk {
       signal,
     });
     return (found ?? [])
+      .flatMap((issue) => ('state' in issue ? [issue] : []))
       .map(({ pull_request, html_url: url, user, labels: own, updated_at: updatedAt, ...rest }) => ({
         isChange: Boolean(pull_request),
         issue: { ...rest, url, author: accountOf(user), labels: own.map(({ name }) => name), updatedAt },

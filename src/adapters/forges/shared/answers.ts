@@ -71,7 +71,5 @@ const CODE = /^[A-Z][A-Z0-9_]{1,63}$/;
 /** The system's code of an error and nothing else of it. */
 export function networkCode(error: unknown): string {
   const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (typeof code === 'string' && CODE.test(code)) return code;
-  const isTooLong = error instanceof Error && 'type' in error && error.type === 'max-size';
-  return isTooLong ? 'too long' : 'no answer';
+  return typeof code === 'string' && CODE.test(code) ? code : 'no answer';
 }

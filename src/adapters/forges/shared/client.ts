@@ -5,6 +5,7 @@ import type { Clock } from '../../../ports/clock.ts';
 import type { SecretSource } from '../../factory.ts';
 import { Lanes } from '../../lanes.ts';
 import { failure, networkCode, whatToDo } from './answers.ts';
+import { type BodyLimits, drain, readBody, TooLongError } from './body.ts';
 import { Connections } from './connections.ts';
 import { Gate } from './gate.ts';
 import { RememberedAnswers } from './remembered.ts';
@@ -26,7 +27,7 @@ export interface Api {
 }
 
 interface ClientTiming {
-  /** Of a whole call, from when it is sent until its body is read. */
+  /** Of a call from when it is sent, and again for each 8 MiB of its body. */
   readonly timeoutMs: number;
 }
 
@@ -37,6 +38,10 @@ export interface Call {
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   /** Statuses that are answered by null; default: 404 only. A limit of rate is never among them, whatever its status. */
   readonly absent?: readonly number[];
+  /** Bytes of one text of the answer; a longer one reads as null. Default: 512 KiB, more than what is written by hand. */
+  readonly longestText?: number;
+  /** Of a list of one item that is too long even so, what comes before its long text is enough. */
+  readonly beginningIsEnough?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -56,7 +61,15 @@ interface Sent {
   readonly name: string;
   readonly body: string | undefined;
   readonly absent: readonly number[];
+  readonly limits: BodyLimits;
   readonly signal: AbortSignal | undefined;
+}
+
+/** In which time it has to be answered. */
+interface Limit {
+  readonly signal: AbortSignal;
+  /** Much of the body has come: the time begins anew. */
+  readonly goesOn: () => void;
 }
 
 interface Received {
@@ -65,7 +78,7 @@ interface Received {
 }
 
 const TIMING: ClientTiming = { timeoutMs: 10_000 };
-const MOST_BYTES = 8 * 1024 * 1024;
+const LONGEST_TEXT = 512 * 1024;
 const AT_ONCE = 8;
 const MOST_REDIRECTS = 3;
 /** A moved thing, of which a GET may be asked again at its new place. */
@@ -73,7 +86,7 @@ const MOVED: readonly number[] = [301, 302, 307, 308];
 
 /**
  * A forge's API over HTTP, for one token. Errors of every call: TransientError (ERR_FORGE_UNAVAILABLE: network, time,
- * 5xx, a limit of rate, an answer that can't be read), StalledError (ERR_FORGE_DENIED: token file, 401, 403, another
+ * 5xx, a limit of rate, an answer that can't be read; TooLongError: it is too long), StalledError (ERR_FORGE_DENIED: token file, 401, 403, another
  * refusal). They name method, path template and status, never a header, a value or a body. An aborted signal throws its
  * own reason. Safe to repeat as far as what is asked for is. What the forge asks us to wait is waited by failing: until
  * then no call is sent.
@@ -107,11 +120,14 @@ export class ForgeClient {
     return this.#ask(this.#sent(method, call, JSON.stringify(body)), schema);
   }
 
-  #sent(method: Method, { path, values = {}, query = {}, absent = [404], signal }: Call, body?: string): Sent {
+  #sent(method: Method, call: Call, body: string | undefined): Sent {
+    const { path, values = {}, query = {}, absent = [404], signal } = call;
+    const { longestText = LONGEST_TEXT, beginningIsEnough = false } = call;
     const filled = path.replaceAll(/\{(\w+)\}/g, (_, key: string) => segment(values[key]));
     const url = new URL(`${this.#api.base}${filled}`);
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, String(value));
-    return { method, url, name: `${method} ${path}`, body, absent, signal };
+    const name = `${method} ${path}`;
+    return { method, url, name, body, absent, limits: { name, longestText, beginningIsEnough }, signal };
   }
 
   async #ask<T>(sent: Sent, schema: z.ZodType<T>): Promise<Answer<T> | null> {
@@ -132,11 +148,16 @@ export class ForgeClient {
     const timer = setTimeout(stop, (this.#api.timing ?? TIMING).timeoutMs);
     sent.signal?.addEventListener('abort', stop, { once: true });
     try {
-      const received = await this.#exchange(sent, limit.signal);
+      const received = await this.#exchange(sent, { signal: limit.signal, goesOn: () => void timer.refresh() });
       this.#gate.answered();
       return received;
     } catch (error) {
       sent.signal?.throwIfAborted();
+      if (error instanceof TooLongError) {
+        // The forge is well: it is we who want no more of it.
+        this.#gate.answered();
+        throw error;
+      }
       if (error instanceof EdgeError) throw this.#gate.noted(error, call);
       // No cause is kept: errors of the HTTP library quote addresses and headers.
       const kind = limit.signal.aborted ? 'silent' : 'unreachable';
@@ -147,14 +168,14 @@ export class ForgeClient {
     }
   }
 
-  async #exchange(sent: Sent, signal: AbortSignal): Promise<Received | null> {
+  async #exchange(sent: Sent, { signal, goesOn }: Limit): Promise<Received | null> {
     const known = sent.method === 'GET' ? this.#remembered.of(sent.url.href) : undefined;
     const response = await this.#fetch(sent, signal, known?.etag);
     if (response.status === 304 && known !== undefined) {
       await drain(response);
       return { text: known.text, headers: known.headers };
     }
-    const text = await response.text();
+    const text = await readBody(response, sent.limits, goesOn);
     const { headers } = response;
     const wait = waitOf({ status: response.status, headers, text, now: this.#clock.now().getTime() });
     if (!response.ok) {
@@ -191,7 +212,6 @@ export class ForgeClient {
       agent: await this.#connections.agent(),
       signal,
       redirect: 'manual',
-      size: MOST_BYTES,
       headers: {
         Accept: 'application/json',
         'User-Agent': 'edge-dispatcher',
@@ -210,11 +230,6 @@ function segment(value: string | number | undefined): string {
   const text = String(value ?? '');
   if (text === '' || text === '.' || text === '..') throw new Error('not a part of a path');
   return encodeURIComponent(text);
-}
-
-/** Read to its end, so that its connection can be used again. */
-async function drain(response: Response): Promise<void> {
-  await response.arrayBuffer();
 }
 
 function json(text: string): unknown {

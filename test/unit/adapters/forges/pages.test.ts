@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isAtLeast } from '../../../../src/adapters/forges/forgejo/dialect.ts';
-import { isLastPage, readAll } from '../../../../src/adapters/forges/forgejo/pages.ts';
+import { isLastPage, type Place, readAll } from '../../../../src/adapters/forges/forgejo/pages.ts';
 import { TransientError } from '../../../../src/errors.ts';
 
 interface Row {
@@ -12,9 +12,9 @@ interface Row {
 /** A list as a forge cuts it, hidden rows taking their places. `whole`: it knows no pages. */
 function listOf(rows: readonly Row[], { total = true, whole = false } = {}) {
   const asked: number[] = [];
-  const read = async ({ page = 1, limit = 50 }: Record<string, string | number>) => {
-    asked.push(Number(page));
-    const [from, to] = [(Number(page) - 1) * Number(limit), Number(page) * Number(limit)];
+  const read = async ({ page, size }: Place) => {
+    asked.push(page);
+    const [from, to] = [(page - 1) * size, page * size];
     const items = (whole ? rows : rows.slice(from, to)).filter(({ hidden }) => !hidden);
     return { items, total: total ? rows.length : null };
   };
@@ -58,8 +58,8 @@ test('without a total, a list ends with an empty page', async () => {
 });
 
 test('a list without end is an outage, unless a part of it is enough', async () => {
-  const read = async ({ page }: Record<string, string | number>) => ({
-    items: [{ id: Number(page), hidden: false }],
+  const read = async ({ page }: Place) => ({
+    items: [{ id: page, hidden: false }],
     total: null,
   });
   const endless = { name: 'GET /list', keyOf: ({ id }: Row) => id, read };
