@@ -25,6 +25,10 @@ export interface Knobs {
   moreMoves: Activity[];
   /** Events at the end of each timeline. */
   moreEvents: string[];
+  /** Logins of who dismissed a review, by its id; everybody who may write may. Of others the owner. */
+  dismissers: Map<number, string>;
+  /** The timeline does not tell of dismissals yet. */
+  hidesDismissals: boolean;
   /** A merged pull request of a fork, under the number of ours, is associated with every commit. */
   hasForeignPull: boolean;
   /** Before this many-th list page is answered: what somebody does meanwhile. */

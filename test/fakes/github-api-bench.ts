@@ -38,10 +38,16 @@ export class GitHubBench {
   }
 
   /** `admin`: whose token asks for permissions; null: none. */
-  adapter({ as = 'edge-bot', admin = null as string | null, scopes = ['repo'], repo = 'ops/ops' } = {}): Forge {
+  adapter({
+    as = 'edge-bot',
+    admin = null as string | null,
+    scopes = ['repo'],
+    repo = 'ops/ops',
+    branch = 'main',
+  } = {}): Forge {
     const tokenOf = (login: string) => new SecretText(this.server.addToken(login, scopes));
     const adminToken = admin === null ? null : tokenOf(admin);
-    const options = { url: this.server.origin, repo, token: tokenOf(as), adminToken, caFile: null };
+    const options = { url: this.server.origin, repo, token: tokenOf(as), adminToken, caFile: null, branch };
     return github.create(options, { clock: this.clock, log: silentLog });
   }
 

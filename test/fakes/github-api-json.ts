@@ -2,7 +2,7 @@ import type { StoredCommit } from '../../src/cli/demo-forge/git-store.ts';
 import { commitsOf, filesOf } from '../../src/cli/demo-forge/reading.ts';
 import type { Comment, Issue, Pull, Review, Status, User } from '../../src/cli/demo-forge/records.ts';
 import { type ForgeState, isoTime } from '../../src/cli/demo-forge/state.ts';
-import { landingOf } from './github-api-log.ts';
+import { landingOf, type Told } from './github-api-log.ts';
 
 /** The model in GitHub's JSON, as far as it is documented and read by somebody. */
 
@@ -135,6 +135,21 @@ function isDismissed({ reviews }: ForgeState, { id, pull, by, dismissed }: Revie
   const isLater = (other: Review): boolean =>
     other.id > id && other.pull === pull && other.by === by && ['approved', 'changes-requested'].includes(other.state);
   return dismissed && !reviews.some(isLater);
+}
+
+/** Each with the state that it took away. `dismissers`: logins by id of the review; of others the owner. */
+export function dismissalsOf(state: ForgeState, number: number, dismissers: ReadonlyMap<number, string>): Told[] {
+  const rows = state.reviews.filter((review) => review.pull === number && isDismissed(state, review));
+  return rows.map(({ id, state: said, updatedAt: at }) => {
+    const by = state.user(dismissers.get(id) ?? state.owner.login);
+    return {
+      id,
+      event: 'review_dismissed',
+      by,
+      at,
+      dismissed_review: { state: said.replace('-', '_'), review_id: id },
+    };
+  });
 }
 
 export function fileJson({ path, kind, additions, deletions, after }: ReturnType<typeof filesOf>[number]) {

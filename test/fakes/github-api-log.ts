@@ -72,6 +72,7 @@ export interface Told {
   readonly id: number;
   /** Of a commit. */
   readonly sha?: string;
+  readonly dismissed_review?: { readonly state: string; readonly review_id: number };
 }
 
 const EVENTS = {
@@ -81,6 +82,7 @@ const EVENTS = {
   schedule: 'auto_merge_enabled',
   comment: 'commented',
   close: 'closed',
+  retarget: 'base_ref_changed',
 } as const;
 
 /** A push shows as its commits, which name no account, or as a force-push. */

@@ -18,6 +18,7 @@ import {
 import {
   commentJson,
   commitJson,
+  dismissalsOf,
   fileJson,
   issueJson,
   listedPullJson,
@@ -48,6 +49,8 @@ export function makeKnobs(): Knobs {
     hasQueue: false,
     moreMoves: [],
     moreEvents: [],
+    dismissers: new Map(),
+    hidesDismissals: false,
     hasForeignPull: false,
     beforePage: null,
   };
@@ -192,16 +195,19 @@ function compare(call: Call): ForgeAnswer {
 }
 
 function timeline(call: Call): ForgeAnswer {
-  const own = call.state.events.filter(({ pull }) => pull === Number(call.parts[0])).flatMap(timelineOf);
-  const by = call.state.owner;
-  const more = call.knobs.moreEvents.map((event, id): Told => ({ id, event, by, at: by.createdAt }));
-  const events = [...own, ...more];
+  const { state, knobs } = call;
+  const number = Number(call.parts[0]);
+  const own = state.events.filter(({ pull }) => pull === number).flatMap(timelineOf);
+  const dismissals = knobs.hidesDismissals ? [] : dismissalsOf(state, number, knobs.dismissers);
+  const by = state.owner;
+  const more = knobs.moreEvents.map((event, id): Told => ({ id, event, by, at: by.createdAt }));
+  const events = [...own, ...dismissals, ...more];
   return page(
     call,
     () => events,
-    ({ event, by, at, id, sha }) => {
+    ({ event, by, at, id, sha, ...rest }) => {
       if (sha !== undefined) return { event, sha, node_id: `C_${sha}` };
-      return { id, event, actor: by === null ? null : userJson(call, by), created_at: at };
+      return { id, event, actor: by === null ? null : userJson(call, by), created_at: at, ...rest };
     },
   );
 }

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
+import { TooLongError } from '../../src/adapters/forges/shared/body.ts';
 import { type Api, ForgeClient } from '../../src/adapters/forges/shared/client.ts';
 import { nextPageOf, totalOf } from '../../src/adapters/forges/shared/paging.ts';
 import { Repository } from '../../src/adapters/forges/shared/repository.ts';
@@ -229,12 +230,25 @@ test('what has not changed is not sent again where the forge gives an ETag', asy
 test.each([
   ['a page of HTML', { status: 200, text: '<html>please log in</html>' }, 'its answer can not be read'],
   ['JSON of another shape', { status: 200, body: [] }, 'its answer can not be read'],
-  ['an endless body', { status: 200, text: `"${'x'.repeat(9 * 1024 * 1024)}"` }, 'it can not be reached (too long)'],
+  ['a long body', { status: 200, text: `[${'1,'.repeat(5 * 1024 * 1024)}1]` }, 'its answer is too long'],
   ['304 that nobody asked for', { status: 304 }, 'it sends us elsewhere (304)'],
 ])('%s is an outage', async (_, answer, text) => {
   forge.on('GET', /.*/, answer);
   const error = await thrownBy(clientFor().get(thing, anything));
   expect(error).toEqual(outage(`GET /repos/{owner}/{repo}: ${text}`));
+});
+
+test('a text that is too long reads as null, and what anybody can make too long is no outage of the forge', async () => {
+  const client = clientFor();
+  const texts = z.object({ body: z.string().nullable(), after: z.string() });
+  forge.on('GET', /.*/, { status: 200, body: { body: 'x'.repeat(9_000_000), after: 'it' } });
+  expect((await client.get(thing, texts))?.value).toEqual({ body: null, after: 'it' });
+  expect(await client.get({ ...thing, longestText: 10_000_000 }, texts).catch(String)).toContain('too long');
+  forge.on('GET', /.*/, { status: 200, text: `[${'1,'.repeat(5 * 1024 * 1024)}1]` });
+  for (let call = 0; call < 3; call += 1)
+    expect(await thrownBy(client.get(thing, anything))).toBeInstanceOf(TooLongError);
+  forge.on('GET', /.*/, { status: 200, body: {} });
+  expect(await client.get(thing, anything)).not.toBeNull();
 });
 
 test('a broken connection is an outage, whenever it breaks', async () => {
@@ -340,8 +354,7 @@ test('the next page is a query, wherever the header points', () => {
   const headers = new Headers({
     link: '<https://evil.example/x?page=1>; rel="prev", <https://evil.example/x?after=a%2Bb&per_page=100>; rel="next"',
   });
-  expect(nextPageOf(headers)).toEqual({ after: 'a+b', per_page: '100' });
-  expect(nextPageOf(new Headers({ link: '<https://forge.example/x?page=9>; rel="last"' }))).toBeNull();
-  expect(nextPageOf(new Headers({ link: '<not an address>; rel="next"' }))).toBeNull();
-  expect(nextPageOf(new Headers())).toBeNull();
+  expect(nextPageOf(headers, 'GET /x')).toEqual({ after: 'a+b', per_page: '100' });
+  expect(nextPageOf(new Headers({ link: '<https://forge.example/x?page=9>; rel="last"' }), 'GET /x')).toBeNull();
+  expect(nextPageOf(new Headers(), 'GET /x')).toBeNull();
 });

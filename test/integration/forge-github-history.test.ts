@@ -97,6 +97,26 @@ describe('history', () => {
     expect(await github.history(await merged(number))).toMatchObject({ scheduled });
   });
 
+  it('tells when it was last moved to another branch: who reviewed before was shown another difference (R2)', async () => {
+    const { number } = bench.propose('a');
+    const change = await merged(number);
+    expect(await github.history(change)).toMatchObject({ retargetedAt: null });
+    bench.forge.push('dev1', 'side');
+    bench.forge.retarget('dev1', number, 'side');
+    bench.forge.retarget('dev1', number, 'main');
+    const last = bench.forge.state.events.at(-1)?.at;
+
+    expect(await github.history(change)).toMatchObject({ retargetedAt: last });
+  });
+
+  it.each(['automatic_base_change_succeeded', 'base_ref_force_pushed'])('%s moves it as well', async (event) => {
+    const { number } = bench.propose('a');
+    bench.knobs.moreEvents.push(event);
+
+    const { retargetedAt } = await github.history(await merged(number));
+    expect(retargetedAt).toBe(bench.forge.state.owner.createdAt);
+  });
+
   it('a branch of the same name before and afterwards is another one', async () => {
     bench.forge.push('approver1', 'patch-1');
     deleteBranch('patch-1');

@@ -132,7 +132,7 @@ describe('checks', () => {
 
   it('pass with the rights that are needed', async () => {
     const forge = bench.adapter({ admin: 'approver1' });
-    const all = ['transport', 'repository', 'events', 'account', 'token', 'admins', 'admin-token'];
+    const all = ['transport', 'repository', 'branch', 'events', 'account', 'token', 'admins', 'admin-token'];
     expect(await namesOf(forge)).toEqual(all.map((name) => `${name} ok`));
   });
 
@@ -150,6 +150,12 @@ describe('checks', () => {
     ['an app', { as: 'edge-bot', scopes: ['installation'] }, 'repository ok'],
   ])('of %s', async (_, options, line) => {
     expect(await namesOf(bench.adapter(options))).toContain(line);
+  });
+
+  it('tell that the branch is not the default one, which is no failure', async () => {
+    const told = (await bench.adapter({ branch: 'ops' }).check()).find(({ name }) => name === 'forge.github.branch');
+    expect(told).toMatchObject({ ok: true });
+    expect(told?.message).toContain('ops is not the default branch (main)');
   });
 
   it('tell a server without a log of activities, and one that is away', async () => {
@@ -203,6 +209,24 @@ describe('status and comment', () => {
     const ours = bench.forge.state.comments.filter(({ by }) => by.login === 'edge-bot').map(({ body }) => body);
     expect(ours).toEqual(['something else', '<!-- edge -->\ntwo']);
     expect(bench.forge.state.comments[0]?.body).toBe('<!-- edge --> mine');
+  });
+});
+
+describe('a comment of ours', () => {
+  const said = () => bench.forge.state.comments.map(({ by, body }) => `${by.login}: ${body}`);
+
+  it('is not the one of another app that quotes our marker: an own one is made, once', async () => {
+    bench.forge.addUser('echo[bot]', { id: 50, role: 'write', isBot: true });
+    const { number } = bench.propose('a');
+    bench.forge.comment('echo[bot]', number, '> <!-- m --> hello');
+    const forge = bench.adapter({ scopes: ['installation'] });
+
+    await forge.comment(number, '<!-- m -->', '<!-- m --> one');
+    await forge.comment(number, '<!-- m -->', '<!-- m --> two');
+    // Begun anew, it does not know its account.
+    await bench.adapter({ scopes: ['installation'] }).comment(number, '<!-- m -->', '<!-- m --> three');
+
+    expect(said()).toEqual(['echo[bot]: > <!-- m --> hello', 'edge-bot: <!-- m --> three']);
   });
 });
 

@@ -40,14 +40,15 @@ describe('commit → change', () => {
     expect(await github.changeOf(first)).toMatchObject({ number, merge: { commit: last } });
   });
 
-  it('of two changes that brought a commit, the one into the default branch is meant', async () => {
-    bench.forge.push('owner1', 'side');
-    const { number, action } = bench.propose('a');
-    const aside = bench.forge.openPull('dev2', { head: 'a', base: 'side' });
-    mergeAsGitHub(bench.forge, 'approver1', number, 'merge');
+  it('of two changes that brought a commit, the one into the branch of the ops repo is meant', async () => {
+    bench.forge.push('owner1', 'ops');
+    const into = bench.propose('a', 'ops');
+    const aside = bench.forge.openPull('dev2', { head: 'a', base: 'main' });
+    mergeAsGitHub(bench.forge, 'approver1', into.number, 'merge');
     mergeAsGitHub(bench.forge, 'approver2', aside.number, 'merge');
 
-    expect(await github.changeOf(action)).toMatchObject({ number, base: 'main' });
+    expect(await bench.adapter({ branch: 'ops' }).changeOf(into.action)).toMatchObject({ base: 'ops' });
+    expect(await bench.adapter({ branch: 'main' }).changeOf(into.action)).toMatchObject({ base: 'main' });
   });
 
   it('one of a fork, under a number of ours, is no change of this repository', async () => {
@@ -121,6 +122,32 @@ describe('reviews', () => {
       ['changes-requested', false],
       ['approved', true],
     ]);
+  });
+
+  it.each([
+    ['somebody who may write', 'dev1', ['changes-requested', false]],
+    ['another administrator', 'approver2', ['approved', true]],
+    ['its author, who may write only', 'dev2', ['approved', true]],
+  ])('a rejection that was dismissed by %s is %j %j (R3)', async (_, dismisser, told) => {
+    const { number } = bench.propose('a');
+    const { id } = bench.forge.review('dev2', number, { state: 'changes-requested' });
+    bench.forge.dismiss('owner1', id);
+    bench.knobs.dismissers.set(id, dismisser);
+
+    const [review] = await github.reviews(number);
+
+    expect([review?.verdict, review?.dismissed]).toEqual(told);
+  });
+
+  it('an approval may be dismissed by whoever may write; while it is not told what was dismissed, it was a rejection (R3)', async () => {
+    const { number } = bench.propose('a');
+    const { id } = bench.forge.review('approver1', number, { state: 'approved' });
+    bench.forge.dismiss('owner1', id);
+    bench.knobs.dismissers.set(id, 'dev1');
+    expect(await github.reviews(number)).toMatchObject([{ verdict: 'approved', dismissed: true }]);
+
+    bench.knobs.hidesDismissals = true;
+    expect(await github.reviews(number)).toMatchObject([{ verdict: 'changes-requested', dismissed: false }]);
   });
 
   it('of 120, the last one is read too', async () => {

@@ -15,7 +15,7 @@ const HEADERS = { Accept: 'application/vnd.github+json', 'X-GitHub-Api-Version':
 /** github.com, its tenants and GitHub Enterprise Server, by what the documentation of the REST API says. */
 export const github: ForgeFactory = {
   create(options, { clock }) {
-    const { url, repo, caFile } = options;
+    const { url, repo, caFile, branch } = options;
     const apiFor = (token: SecretSource, tokenKey: string): RepoApi => {
       const api = { base: apiOf(url), caFile, token, tokenKey, scheme: 'Bearer', headers: HEADERS };
       return new RepoApi(new ForgeClient(api, clock), repo, clock);
@@ -28,15 +28,15 @@ export const github: ForgeFactory = {
     return {
       kind: 'github',
       url,
-      check: (signal) => checkForge({ api, admins, own, clock, url, repo }, signal),
-      changeOf: (commit, signal) => changeOf(api, commit, signal),
+      check: (signal) => checkForge({ api, admins, own, clock, url, repo, branch }, signal),
+      changeOf: (commit, signal) => changeOf(api, commit, branch, signal),
       hasCommit: (commit, signal) => hasCommit(api, commit, signal),
       change: async (number, signal) => {
         const pull = await pullOf(api, number, signal);
         return pull === null ? null : toChange(pull);
       },
       openChanges: (base, signal) => openChanges(api, base, signal),
-      reviews: (number, signal) => reviews(api, number, signal),
+      reviews: (number, signal) => reviews(api, admins ?? api, number, signal),
       files: (number, signal) => files(api, number, signal),
       commits: (number, signal) => commits(api, number, signal),
       history: (change, signal) => histories.of(change, signal),

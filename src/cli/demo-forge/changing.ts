@@ -52,6 +52,16 @@ export function closePull(state: ForgeState, by: User, pull: Pull): void {
   state.addEvent({ kind: 'close', pull: pull.number, by });
 }
 
+/** It stays open, with the reviews that it has, and is another difference from now on. */
+export function retargetPull(state: ForgeState, by: User, pull: Pull, base: string): void {
+  if (pull.state === 'closed') throw new ForgeRefusal('closed-pull');
+  if (by !== pull.opener && !state.may(by, 'write')) throw new ForgeRefusal('no-access');
+  if (state.tip(base) === null) throw new ForgeRefusal('nothing-there');
+  Object.assign(pull, { base, updatedAt: state.time() });
+  state.addEvent({ kind: 'retarget', pull: pull.number, by });
+  lookAgain(state, pull);
+}
+
 export interface MergeOptions {
   /** An administrator passes required approvals over. */
   readonly force?: boolean;

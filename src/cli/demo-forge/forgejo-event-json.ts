@@ -12,6 +12,7 @@ const EVENT_TYPES = {
   schedule: 'pull_scheduled_merge',
   comment: 'comment',
   close: 'close',
+  retarget: 'change_target_branch',
 } as const;
 
 export function eventJson(voice: Voice, event: TimelineEvent) {

@@ -5,6 +5,7 @@ import {
   mergeManually,
   mergePull,
   type PullInput,
+  retargetPull,
   runScheduled,
   scheduleMerge,
 } from './changing.ts';
@@ -132,6 +133,12 @@ export class DemoForge {
 
   closePull(login: string, number: number): void {
     closePull(this.state, this.state.user(login), this.state.pull(number));
+  }
+
+  /** Moves it to another base branch. */
+  retarget(login: string, number: number, base: string): void {
+    this.notice();
+    retargetPull(this.state, this.state.user(login), this.state.pull(number), base);
   }
 
   /** Answers the merge commit. */

@@ -26,7 +26,7 @@ export interface Pull {
   readonly opener: User;
   readonly title: string;
   /** Branch of the repository. */
-  readonly base: string;
+  base: string;
   /** `fork`: login of the fork's owner; null: a branch of the repository itself. */
   readonly head: { readonly fork: string | null; readonly branch: string };
   state: 'open' | 'closed';
@@ -69,7 +69,7 @@ export interface Review {
   updatedAt: string;
 }
 
-type EventKind = 'push' | 'review' | 'review-request' | 'merge' | 'schedule' | 'comment' | 'close';
+type EventKind = 'push' | 'review' | 'review-request' | 'merge' | 'schedule' | 'comment' | 'close' | 'retarget';
 
 export interface TimelineEvent {
   readonly id: number;

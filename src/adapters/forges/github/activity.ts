@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Account } from '../../../domain/change.ts';
 import type { ForgeClient } from '../shared/client.ts';
 import { accountOf } from './accounts.ts';
-import { pagesOf } from './api.ts';
+import { pagesOf } from './pages.ts';
 import { activitySchema } from './schemas.ts';
 
 type Signal = AbortSignal | undefined;

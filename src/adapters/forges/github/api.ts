@@ -1,13 +1,10 @@
 import type { z } from 'zod';
 import type { Clock } from '../../../ports/clock.ts';
 import { failure } from '../shared/answers.ts';
-import type { Answer, Call, ForgeClient } from '../shared/client.ts';
-import { nextPageOf } from '../shared/paging.ts';
+import type { Call, ForgeClient } from '../shared/client.ts';
 import { Repository } from '../shared/repository.ts';
+import { pagesOf, readInPieces } from './pages.ts';
 
-/** The most that a page has. */
-const PAGE = 100;
-const MOST_PAGES = 300;
 const READINGS = 5;
 
 interface ListCall<T> extends Call {
@@ -63,9 +60,14 @@ export class RepoApi {
     throw failure('changing', `GET ${list.path}`);
   }
 
-  /** Page after page; none where there is no such list. */
-  pages<T>(call: Call, schema: z.ZodType<T>): AsyncGenerator<T, void, undefined> {
-    return pagesOf(this.client, this.#ofRepo(call), schema);
+  /** Page after page; none where there is definitely no such list. */
+  async *pages<T>(call: Call, schema: z.ZodType<T>): AsyncGenerator<T, void, undefined> {
+    let isThere = false;
+    for await (const page of pagesOf(this.client, this.#ofRepo(call), schema, readInPieces)) {
+      isThere = true;
+      yield page;
+    }
+    if (!isThere) await this.repository.confirmed(null, call.signal);
   }
 
   #ofRepo(call: Call): Call {
@@ -77,27 +79,9 @@ export class RepoApi {
   }
 }
 
-/** Page after page as the header Link leads, `path` in full; none where there is no such list. */
-export async function* pagesOf<T>(
-  client: ForgeClient,
-  call: Call,
-  schema: z.ZodType<T>,
-): AsyncGenerator<T, void, undefined> {
-  let query: Call['query'] | null = { ...call.query, per_page: PAGE };
-  for (let page = 1; query !== null; page += 1) {
-    if (page > MOST_PAGES) throw failure('changing', `GET ${call.path}`);
-    const answer: Answer<T> | null = await client.get({ ...call, query }, schema);
-    // A list that disappears on the way is not one that has ended.
-    if (answer === null && page > 1) throw failure('changing', `GET ${call.path}`);
-    if (answer === null) return;
-    yield answer.value;
-    query = nextPageOf(answer.headers);
-  }
-}
-
 /** null: there is no such list. */
 async function read<T>(client: ForgeClient, call: Call, schema: z.ZodType<T>): Promise<T[] | null> {
   const pages: T[] = [];
-  for await (const page of pagesOf(client, call, schema)) pages.push(page);
+  for await (const page of pagesOf(client, call, schema, readInPieces)) pages.push(page);
   return pages.length === 0 ? null : pages;
 }

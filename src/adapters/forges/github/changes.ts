@@ -3,6 +3,7 @@ import type { Change } from '../../../domain/change.ts';
 import { isOid, type Oid } from '../../../domain/ids.ts';
 import { accountOf } from './accounts.ts';
 import type { RepoApi } from './api.ts';
+import { UNREAD_TEXT } from './pages.ts';
 import { type ListedPull, listedPullSchema, type Pull, pullSchema } from './schemas.ts';
 
 type Signal = AbortSignal | undefined;
@@ -14,23 +15,25 @@ const NO_COMMIT: readonly number[] = [404, 422];
 /**
  * "List pull requests associated with a commit" names the merged pull request that introduced a commit of the default
  * branch, so also for each commit that a rebase made; of other commits all pull requests, open or merged, that hold it.
+ * `branch`: the one whose changes are asked about.
  */
-export async function changeOf(api: RepoApi, commit: Oid, signal: Signal): Promise<Change | null> {
+export async function changeOf(api: RepoApi, commit: Oid, branch: string, signal: Signal): Promise<Change | null> {
   const path = '/commits/{commit}/pulls';
   const page = z.array(listedPullSchema);
-  const call = { path, values: { commit }, absent: NO_COMMIT, page, keyOf: ({ id }: ListedPull) => id, signal };
-  const candidates = ((await api.all(call)) ?? []).filter(({ merged_at }) => typeof merged_at === 'string');
-  for (const listed of candidates.toSorted((a, b) => rank(b, commit) - rank(a, commit) || byMerge(b, a))) {
+  const call = { path, values: { commit }, absent: NO_COMMIT, longestText: UNREAD_TEXT, signal };
+  const keyOf = ({ id }: ListedPull) => id;
+  const candidates = ((await api.all({ ...call, page, keyOf })) ?? []).filter(
+    ({ merged_at }) => typeof merged_at === 'string',
+  );
+  const rank = ({ base, merge_commit_sha: merge }: ListedPull): number =>
+    (base.ref === branch ? 2 : 0) + (merge === commit ? 1 : 0);
+  // It may have come by several, each into another branch.
+  for (const listed of candidates.toSorted((a, b) => rank(b) - rank(a) || byMerge(b, a))) {
     const pull = await pullOf(api, listed.number, signal);
     // One of a fork has another id under this number.
     if (pull?.id === listed.id) return toChange(pull);
   }
   return null;
-}
-
-/** A commit may have come by several, each into another branch. */
-function rank({ base, merge_commit_sha: merge }: ListedPull, commit: Oid): number {
-  return (base.ref === base.repo.default_branch ? 2 : 0) + (merge === commit ? 1 : 0);
 }
 
 const byMerge = (a: ListedPull, b: ListedPull): number =>
@@ -54,7 +57,10 @@ export async function requiredPull(api: RepoApi, number: number, signal: Signal)
 export async function openChanges(api: RepoApi, base: string, signal: Signal): Promise<readonly Change[]> {
   const query = { state: 'open', base, sort: 'updated', direction: 'desc' };
   const found: ListedPull[] = [];
-  for await (const page of api.pages({ path: '/pulls', query, signal }, z.array(listedPullSchema))) {
+  for await (const page of api.pages(
+    { path: '/pulls', query, longestText: UNREAD_TEXT, signal },
+    z.array(listedPullSchema),
+  )) {
     found.push(...page.filter((pull) => pull.base.ref === base && pull.state === 'open'));
     if (found.length >= MOST_OPEN) break;
   }

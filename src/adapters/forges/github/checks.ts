@@ -15,6 +15,8 @@ export interface Checked {
   readonly url: string;
   /** `owner/name` */
   readonly repo: string;
+  /** Of the ops repo. */
+  readonly branch: string;
 }
 
 type Signal = AbortSignal | undefined;
@@ -29,6 +31,7 @@ export async function checkForge(checked: Checked, signal: Signal): Promise<read
   const repository = await lines.guarded('repository', signal, () => checkRepository(checked, signal));
   if (!repository.ok) return [transport, repository];
   const rest = await Promise.all([
+    lines.guarded('branch', signal, () => checkBranch(checked, signal)),
     lines.guarded('events', signal, () => checkEvents(checked, signal)),
     lines.guarded('account', signal, () => checkAccount(checked, signal)),
     lines.guarded('token', signal, () => checkExpiry(checked.api, 'token', checked, signal)),
@@ -54,6 +57,16 @@ async function checkRepository({ api, own, repo }: Checked, signal: Signal): Pro
   // `permissions` are those of a user: of an app they say nothing.
   if ((await own.ask(signal)) === null) return good('repository', 'it is there; the rights of an app are not told');
   return bad('repository', 'our token may only read it', 'Give its account the right to write.');
+}
+
+/** No failure: as long as nobody merges that branch into the default one, every commit is found. */
+async function checkBranch({ api, branch }: Checked, signal: Signal): Promise<Check> {
+  const { default_branch: main } = await api.repository.look(repositorySchema, signal);
+  if (main === branch) return good('branch', `${branch} is the default branch`);
+  return good(
+    'branch',
+    `${branch} is not the default branch (${main}): of what is merged on into ${main}, GitHub may name only that change`,
+  );
 }
 
 /** Timelines tell of force-pushes and planned merges, the log of activities who pushed what. */

@@ -5,6 +5,8 @@ import { coAuthorsOf } from '../shared/co-authors.ts';
 import { accountOf } from './accounts.ts';
 import type { RepoApi } from './api.ts';
 import { requiredPull } from './changes.ts';
+import { standingRejections } from './dismissals.ts';
+import { UNREAD_TEXT } from './pages.ts';
 import { type Commit, commitSchema, comparisonSchema, fileSchema, type Pull, reviewSchema } from './schemas.ts';
 
 type Signal = AbortSignal | undefined;
@@ -12,10 +14,11 @@ type Signal = AbortSignal | undefined;
 /** As documented: these lists end here, however much more there is. */
 const MOST_FILES = 3_000;
 const MOST_COMMITS = 250;
+const SOMEBODY = { name: '', email: '' };
 
 /**
- * A dismissal replaces the state, so that it is not told what was dismissed. As the newest word of its author it counts
- * neither way, and hides what this person said before, as a later review would.
+ * A dismissal replaces the state. As the newest word of its author it counts neither way, and hides what this person said
+ * before, as a later review would; unless it was a rejection that whoever dismissed it could not take back.
  */
 const VERDICTS = {
   APPROVED: { verdict: 'approved', dismissed: false },
@@ -24,17 +27,25 @@ const VERDICTS = {
   COMMENTED: { verdict: 'none', dismissed: false },
 } as const satisfies Record<string, Pick<Review, 'verdict' | 'dismissed'>>;
 
-export async function reviews(api: RepoApi, number: number, signal: Signal): Promise<readonly Review[]> {
+/** `admins`: who may ask for rights. */
+export async function reviews(
+  api: RepoApi,
+  admins: RepoApi,
+  number: number,
+  signal: Signal,
+): Promise<readonly Review[]> {
   const path = '/pulls/{number}/reviews';
-  const found = await api.all({ path, values: { number }, page: z.array(reviewSchema), keyOf: ({ id }) => id, signal });
+  const list = { path, values: { number }, longestText: UNREAD_TEXT, signal };
+  const found = await api.all({ ...list, page: z.array(reviewSchema), keyOf: ({ id }) => id });
   const rows = await api.repository.required(found, `GET ${path}`, signal);
-  return rows
-    .flatMap((row) => {
-      // A draft is our own: those of others are not shown.
-      if (row.state === 'PENDING') return [];
-      const { user, submitted_at: at, html_url: url, commit_id } = row;
+  // A draft is our own: those of others are not shown.
+  const filed = rows.flatMap((row) => (row.state === 'PENDING' ? [] : [row]));
+  const standing = await standingRejections([api, admins], number, filed, signal);
+  return filed
+    .map(({ id, state, user, submitted_at: at, html_url: url, commit_id }) => {
+      const verdict = VERDICTS[standing.has(id) ? 'CHANGES_REQUESTED' : state];
       // No commit: it is not in git any more.
-      return [{ ...VERDICTS[row.state], by: accountOf(user), commit: commit_id ?? '', at, url }];
+      return { ...verdict, by: accountOf(user), commit: commit_id ?? '', at, url };
     })
     .toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
 }
@@ -42,7 +53,8 @@ export async function reviews(api: RepoApi, number: number, signal: Signal): Pro
 export async function files(api: RepoApi, number: number, signal: Signal): Promise<readonly string[]> {
   const path = '/pulls/{number}/files';
   const page = z.array(fileSchema);
-  const found = await api.all({ path, values: { number }, page, keyOf: ({ filename }) => filename, signal });
+  const list = { path, values: { number }, longestText: UNREAD_TEXT, signal };
+  const found = await api.all({ ...list, page, keyOf: ({ filename }) => filename });
   const rows = await api.repository.required(found, `GET ${path}`, signal);
   if (rows.length >= MOST_FILES) throw tooMuch(`change ${number} touches ${MOST_FILES} files or more`);
   return [...new Set(rows.flatMap(({ filename, previous_filename: before = filename }) => [filename, before]))];
@@ -78,7 +90,8 @@ function toCommit({ sha, commit, author, committer }: Commit): ChangeCommit {
     oid: sha,
     author: commit.author,
     committer: commit.committer,
-    coAuthors: coAuthorsOf(commit.message),
+    // Too long to be read: it may name anybody.
+    coAuthors: typeof commit.message === 'string' ? coAuthorsOf(commit.message) : [SOMEBODY],
     accounts: [author, committer].flatMap((user) => (user === null ? [] : [accountOf(user)])),
   };
 }

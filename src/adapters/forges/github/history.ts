@@ -1,18 +1,18 @@
-import { z } from 'zod';
 import type { Account, Change, ChangeHistory, Push } from '../../../domain/change.ts';
 import type { Oid } from '../../../domain/ids.ts';
+import { failure } from '../shared/answers.ts';
 import { accountOf } from './accounts.ts';
 import { type Move, movesOf } from './activity.ts';
 import type { RepoApi } from './api.ts';
 import { requiredPull } from './changes.ts';
 import { pusherAmong } from './pusher.ts';
-import { type Event, eventSchema, type Pull } from './schemas.ts';
+import type { Event, Pull } from './schemas.ts';
+import { timelineOf } from './timeline.ts';
 
 type Signal = AbortSignal | undefined;
 type Merge = NonNullable<Change['merge']>;
 
 const HOUR_MS = 3_600_000;
-const TIMELINE = '/issues/{number}/timeline';
 const DELETION = 'branch_deletion';
 const QUEUE_MERGE = 'merge_queue_merge';
 /** Events that let a change merge by itself. Not all of them are documented; `auto_merge` of the pull request is. */
@@ -20,6 +20,8 @@ const SCHEDULED: readonly string[] = ['auto_merge_enabled', 'auto_squash_enabled
 const UNSCHEDULED = 'auto_merge_disabled';
 /** Leaving the queue is told for a merge as well, so it takes nothing back. */
 const QUEUED = 'added_to_merge_queue';
+/** After these it is another difference that is shown: against another branch, or against the same one made anew. */
+const RETARGETED: readonly string[] = ['base_ref_changed', 'automatic_base_change_succeeded', 'base_ref_force_pushed'];
 
 /** What the timeline of a change and the logs of activities of the repositories concerned say of who pushed what. */
 export class Histories {
@@ -35,7 +37,7 @@ export class Histories {
   async of(change: Change, signal: Signal): Promise<ChangeHistory> {
     const pull = await requiredPull(this.#api, change.number, signal);
     const [events, branchPushes, landed] = await Promise.all([
-      this.#events(change.number, signal),
+      timelineOf(this.#api, change.number, signal),
       this.#branchPushes(change, pull, signal),
       change.merge === null ? null : this.#landed(change.base, change.merge, signal),
     ]);
@@ -47,6 +49,7 @@ export class Histories {
       pushes: [...branchPushes, ...told].toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)),
       landedBy: landed?.by ?? null,
       scheduled: isScheduled(pull, events) || landed?.kind === QUEUE_MERGE,
+      retargetedAt: lastRetarget(events),
     };
   }
 
@@ -55,12 +58,6 @@ export class Histories {
     const log = await movesOf(this.#api.client, { repo: this.#repo, branch }, signal);
     const moves = await this.#api.repository.confirmed(log, signal);
     return await pusherAmong(this.#api, (moves ?? []).toReversed(), commit, signal);
-  }
-
-  async #events(number: number, signal: Signal): Promise<readonly Event[]> {
-    const keyOf = (event: Event): string => JSON.stringify(event);
-    const call = { path: TIMELINE, values: { number }, page: z.array(eventSchema), keyOf, signal };
-    return await this.#api.repository.required(await this.#api.all(call), `GET ${TIMELINE}`, signal);
   }
 
   /** The first move to the merge commit: an admin's later push of the same commit proves nothing. */
@@ -102,4 +99,16 @@ function isScheduled({ auto_merge: planned }: Pull, events: readonly Event[]): b
   const last = names.findLast((name) => SCHEDULED.includes(name) || name === UNSCHEDULED);
   const isPlanned = planned !== null && planned !== undefined;
   return isPlanned || names.includes(QUEUED) || (last !== undefined && last !== UNSCHEDULED);
+}
+
+function lastRetarget(events: readonly Event[]): string | null {
+  const times = events.filter(({ event = '' }) => RETARGETED.includes(event)).map(({ created_at: at }) => at);
+  // Without its time, nothing could be told to come after it.
+  if (times.includes(undefined)) throw failure('unreadable', 'GET /issues/{number}/timeline');
+  return (
+    times
+      .flatMap((at) => at ?? [])
+      .toSorted((a, b) => Date.parse(a) - Date.parse(b))
+      .at(-1) ?? null
+  );
 }

@@ -26,7 +26,7 @@ export const listedPullSchema = z.object({
   state: z.string(),
   merged_at: z.string().nullish(),
   merge_commit_sha: z.string().nullish(),
-  base: z.object({ ref: z.string(), sha: oid, repo: z.object({ default_branch: z.string() }) }),
+  base: z.object({ ref: z.string(), sha: oid }),
   head: z.object({
     ref: z.string(),
     sha: oid,
@@ -44,16 +44,18 @@ export const pullSchema = listedPullSchema.extend({
 });
 export type Pull = z.output<typeof pullSchema>;
 
+const filedReviewSchema = z.object({
+  state: z.enum(['APPROVED', 'CHANGES_REQUESTED', 'COMMENTED', 'DISMISSED']),
+  id: z.int(),
+  user: someone,
+  commit_id: z.string().nullish(),
+  submitted_at: z.iso.datetime({ offset: true }),
+  html_url: z.string(),
+});
+export type FiledReview = z.output<typeof filedReviewSchema>;
 export const reviewSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('PENDING'), id: z.int() }),
-  z.object({
-    state: z.enum(['APPROVED', 'CHANGES_REQUESTED', 'COMMENTED', 'DISMISSED']),
-    id: z.int(),
-    user: someone,
-    commit_id: z.string().nullish(),
-    submitted_at: z.iso.datetime({ offset: true }),
-    html_url: z.string(),
-  }),
+  filedReviewSchema,
 ]);
 
 export const fileSchema = z.object({ filename: z.string(), previous_filename: z.string().optional() });
@@ -66,7 +68,7 @@ const signature = z
 
 export const commitSchema = z.object({
   sha: oid,
-  commit: z.object({ author: signature, committer: signature, message: z.string() }),
+  commit: z.object({ author: signature, committer: signature, message: z.string().nullish() }),
   author: someone,
   committer: someone,
 });
@@ -83,6 +85,7 @@ export const eventSchema = z.object({
   event: z.string().optional(),
   actor: someone,
   created_at: z.string().optional(),
+  dismissed_review: z.object({ review_id: z.int().nullish(), state: z.string().nullish() }).nullish(),
 });
 export type Event = z.output<typeof eventSchema>;
 
@@ -121,6 +124,7 @@ export const issueSchema = z.object({
 
 export const repositorySchema = z.object({
   full_name: z.string(),
+  default_branch: z.string(),
   archived: z.boolean().optional(),
   permissions: z.object({ push: z.boolean() }).optional(),
 });

@@ -12,6 +12,8 @@ type Signal = AbortSignal | undefined;
 
 const COMMENTS = '/issues/{number}/comments';
 const STATUSES = '/statuses/{commit}';
+/** Deleted in the meantime, or by another app; where our token has no right at all, making one is refused as well. */
+const NOT_OURS: readonly number[] = [403, 404];
 
 /** What is said to people on the forge, and what they write there. */
 export class Talk {
@@ -26,12 +28,16 @@ export class Talk {
   }
 
   /** Set only where it differs: a commit takes no more than 1,000 statuses of one context. */
-  async setStatus(commit: Oid, { context, state, description, url }: CommitStatus, signal: Signal): Promise<void> {
+  async setStatus(
+    commit: Oid,
+    { context, state, description, url, over }: CommitStatus,
+    signal: Signal,
+  ): Promise<void> {
     const newest = await this.#newestStatus(commit, context, signal);
     const target = url ?? '';
     const isSame =
       newest?.state === state && (newest.description ?? '') === description && (newest.target_url ?? '') === target;
-    if (isSame) return;
+    if (isSame || (over !== undefined && newest?.state !== over)) return;
     const body = { context, state, description, target_url: target };
     const made = await this.#api.send(['POST', { path: STATUSES, values: { commit }, signal }], body, z.unknown());
     await this.#api.repository.required(made, `POST ${STATUSES}`, signal);
@@ -59,15 +65,15 @@ export class Talk {
     const call = { path: COMMENTS, values: { number }, signal };
     const all = await this.#api.all({ ...call, page: z.array(commentSchema), keyOf: ({ id }) => id });
     const comments = await this.#api.repository.required(all, `GET ${COMMENTS}`, signal);
-    const ours = comments.find((comment) => isOurs(comment.user) && comment.body?.includes(marker) === true);
-    if (ours === undefined) {
-      const made = await this.#api.send(['POST', call], { body }, commentSchema);
-      this.#own.learn((await this.#api.repository.required(made, `POST ${COMMENTS}`, signal)).user);
-    } else if (normal(ours.body ?? '') !== normal(body)) {
-      const edit = { path: '/issues/comments/{id}', values: { id: ours.id }, signal };
-      // Deleted in the meantime: made anew the next time.
-      await this.#api.send(['PATCH', edit], { body }, z.unknown());
+    const candidates = comments.filter((comment) => isOurs(comment.user) && comment.body?.includes(marker) === true);
+    for (const candidate of candidates) {
+      if (normal(candidate.body ?? '') === normal(body)) return;
+      const edit = { path: '/issues/comments/{id}', values: { id: candidate.id }, absent: NOT_OURS, signal };
+      const edited = await this.#api.send(['PATCH', edit], { body }, commentSchema);
+      if (edited !== null) return this.#own.learn(edited.user);
     }
+    const made = await this.#api.send(['POST', call], { body }, commentSchema);
+    this.#own.learn((await this.#api.repository.required(made, `POST ${COMMENTS}`, signal)).user);
   }
 
   async issues(labels: readonly string[], signal: Signal): Promise<readonly Issue[]> {
