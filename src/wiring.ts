@@ -24,7 +24,7 @@ import { createWatcher, type Watcher } from './story/world.ts';
 import { createAccess, createEngine, createForge, createStore, wantedOf } from './wiring/adapters.ts';
 import { announceSettings } from './wiring/announce.ts';
 import { changesOf, rulesOf, trustedCommit } from './wiring/approval.ts';
-import { ownResultsOf } from './wiring/results.ts';
+import { ownResultsOf, signingPublicKey } from './wiring/results.ts';
 
 /*
  * The composition root: configuration → implementations. The only place that knows all of them by name.
@@ -172,6 +172,7 @@ async function gitOptions(config: Config, stateDir: string, options: WireOptions
     knownHostsFile: ops_repo.known_hosts_file ?? '',
     author: ops_repo.author,
     signingKeyFile: ops_repo.signing_key_file ?? '',
+    signingPublicKey: await signingPublicKey(config, options.looksOnly === true),
     gated: [ops_repo.policy_file, ops_repo.formulas_dir],
     timeoutMs: GIT_TIMEOUT_MS,
     pushSpacingMs: options.pushSpacingMs ?? PUSH_SPACING_MS,

@@ -1,4 +1,4 @@
-import { parseTagText, type TagApproval, tagCommand } from '../domain/approval-tag.ts';
+import { parseTagText, type TagApproval } from '../domain/approval-tag.ts';
 import type { Oid } from '../domain/ids.ts';
 import type { ApprovalEvidence, RuleVerdict } from '../domain/verdict.ts';
 import type { ApprovalRule, ApprovalSubject } from '../ports/approval.ts';
@@ -39,7 +39,7 @@ export const signedTag = {
         const all = await tags.naming(wanted, subject.fresh === true, signal);
         const about = [setter.commit, path, blob, formulaPath, selfApprove, numberOf(approvers)];
         const said = await answers.of(JSON.stringify(about), all, (tag) => judge(tag, setter.commit, subject, opsRepo));
-        return verdictOf(said, all.length, tagCommand(wanted, tip));
+        return verdictOf(said, all.length);
       },
     };
   },
@@ -105,7 +105,7 @@ function judge(tag: ApprovalTag, setter: Oid, subject: ApprovalSubject, opsRepo:
   });
 }
 
-function verdictOf(answers: readonly Answer[], tags: number, command: string): RuleVerdict {
+function verdictOf(answers: readonly Answer[], tags: number): RuleVerdict {
   const evidence = answers.filter((answer) => typeof answer !== 'string');
   if (evidence.length > 0) return { kind: 'met', evidence };
   const reasons = answers.filter((answer) => typeof answer === 'string').slice(0, MOST_TOLD);
@@ -114,7 +114,7 @@ function verdictOf(answers: readonly Answer[], tags: number, command: string): R
   const more = others > 0 ? [`${others} more tags that name these bytes do not approve them either`] : [];
   const left = tags - answers.length;
   const later = left > 0 ? [`${left} more tags name these bytes and are looked at next`] : [];
-  return notYet([...seen, ...more, ...later, `to approve them, an approver runs: ${command}`].join('; '));
+  return notYet([...seen, ...more, ...later].join('; '));
 }
 
 const MOST_TOLD = 10;

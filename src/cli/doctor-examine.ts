@@ -9,9 +9,10 @@ import type { Check } from '../domain/check.ts';
 import { EdgeError, StalledError, TransientError } from '../errors.ts';
 import { type Wired, wire } from '../wiring.ts';
 import { bad, type Finding, failed, finding, good, warning } from './doctor-finding.ts';
+import { forgeFindings, repoFindings } from './doctor-forge.ts';
 import { checkPushes } from './doctor-git.ts';
 import { checkStateDir } from './doctor-machine.ts';
-import { signingFindings } from './doctor-signing.ts';
+import { olderResultFindings, signingFindings } from './doctor-signing.ts';
 import { rulesFindings, worldFindings } from './doctor-world.ts';
 import type { GlobalOptions, Io } from './io.ts';
 import { configOf, observe, quietLog, requireOwnStateDir } from './observe.ts';
@@ -55,8 +56,10 @@ async function outsideFindings(visit: Visit): Promise<readonly Finding[]> {
       const { tip, descends } = observed.world().tips;
       const pushes = await checkPushes(config, scratch, tip, io.signal);
       const services = await serviceFindings(observed.context, visit);
+      const repo = await repoFindings(observed.context.forge, { tip, answers: services }, io.signal);
+      const older = await olderResultFindings(observed, io.signal);
       const world = await worldFindings(observed, services, io);
-      return [gitFinding(config, tip, descends), ...pushes, ...services, ...world];
+      return [gitFinding(config, tip, descends), ...pushes, ...services, ...repo, ...older, ...world];
     });
   } catch (error) {
     const isOutage = error instanceof TransientError || error instanceof StalledError;
@@ -77,11 +80,12 @@ async function withoutGit(visit: Visit): Promise<readonly Finding[]> {
 
 async function serviceFindings(
   { engine, access, forge }: Pick<Wired['parts'], 'engine' | 'access' | 'forge'>,
-  { isUsed, io: { signal } }: Visit,
+  { config, isUsed, io: { signal } }: Visit,
 ): Promise<readonly Finding[]> {
   const local = [engine, access].filter((part) => isUsed || !isLocal(part));
   const asked = [...local, ...(forge === null ? [] : [forge])];
-  return (await Promise.all(asked.map((part) => ask(part.kind, () => part.check(signal))))).flat();
+  const answers = (await Promise.all(asked.map((part) => ask(part.kind, () => part.check(signal))))).flat();
+  return [...answers, ...(await forgeFindings(config, answers))];
 }
 
 async function ask(name: string, check: () => Promise<readonly Check[]>): Promise<readonly Finding[]> {

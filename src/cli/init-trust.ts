@@ -7,6 +7,7 @@ import { type Policy, parsePolicy, tierOf } from '../domain/policy.ts';
 import { problem } from '../domain/problems.ts';
 import { highestTier, type Tier } from '../domain/tier.ts';
 import { type Problem, UsageError } from '../errors.ts';
+import { editsUpTo, printEdits } from './init-trust-edits.ts';
 import {
   EXIT,
   type ExitCode,
@@ -32,8 +33,10 @@ export async function trustCommit(io: Io, options: GlobalOptions, { revision, fr
   const isPushed = await requireOnBranch(io, repo, commit);
   const found = await inForceAt(io, repo, commit);
   const config = configFileOf(repo, options);
+  const former = textAt(readConfigText(config), ['approval', 'trusted_commit']);
+  const edits = await editsUpTo(io, repo, { former, commit });
   const changed = await writeTrusted(config, commit);
-  report(io, options, { commit, config: path.relative(io.cwd, config) || config, changed, isPushed, ...found });
+  report(io, options, { commit, config: path.relative(io.cwd, config) || config, changed, isPushed, edits, ...found });
   return EXIT.ok;
 }
 
@@ -158,12 +161,13 @@ interface Trusted extends InForceThere {
   readonly config: string;
   readonly changed: boolean;
   readonly isPushed: boolean;
+  readonly edits: Awaited<ReturnType<typeof editsUpTo>>;
 }
 
 function report(
   io: Io,
   options: GlobalOptions,
-  { commit, config, changed, isPushed, formulas, approvers, problems }: Trusted,
+  { commit, config, changed, isPushed, edits, formulas, approvers, problems }: Trusted,
 ): void {
   if (options.json === true) {
     const people = approvers.map(({ name, forge, keys }) => ({ name, forge, keys: keys.map(({ key }) => key) }));
@@ -172,6 +176,7 @@ function report(
       config,
       changed,
       pushed: isPushed,
+      edits,
       formulas,
       approvers: people,
       problems,
@@ -191,6 +196,7 @@ function report(
   }
   if (approvers.length === 0) printLine(io, paint(io, 'yellow', '  no approver: nobody can approve anything'));
   for (const one of problems) printLine(io, problemLine(io, { ...one, path: quoted(one.path) }));
+  printEdits(io, edits);
   printLine(io, '\nWhat comes after it is judged by its rules. A running dispatcher has to be started anew.');
   if (!isPushed) {
     printLine(

@@ -1,10 +1,13 @@
 import { pauseReason } from '../daemon/loop.ts';
+import { tagCommand } from '../domain/approval-tag.ts';
+import { isOid } from '../domain/ids.ts';
 import { commandLine, type Plan, requirementText } from '../domain/plan.ts';
 import { planAction } from '../story/plan-action.ts';
 import { afterPush, type Planned } from '../story/planned.ts';
-import { type Io, paint } from './io.ts';
+import { type Io, paint, printLine, quoted } from './io.ts';
 import { printBeside } from './layout.ts';
 import type { Observed } from './observe.ts';
+import { classOf } from './observed-action.ts';
 
 /** The facts of a plan, as `plan` tells them of a file and `why` of an action that waits. */
 
@@ -28,6 +31,28 @@ export function printFacts(io: Io, { tier, approval, access, command, run, last 
   if (command !== null) printFact(io, 'command', commandLine(command));
   if (run !== null) printRun(io, run);
   if (last !== null) printLast(io, last);
+}
+
+/** What an approver can run now, in one line that is never wrapped, because people copy it. */
+export function printTagCommand(io: Io, plan: Plan, { world }: Observed): void {
+  if (!isTagWanted(plan) || !isOid(plan.blob)) return;
+  const { tip, root } = world().tips;
+  printLine(io, '\nTo approve it by a signed tag, an approver runs in a clone:');
+  printLine(io, `  ${quoted(tagCommand({ repo: root, path: plan.path, blob: plan.blob }, tip))}`);
+}
+
+/** A rule that is met can still bring more people; approved beside another formula, a tag of the same name is there. */
+function isTagWanted({ committed, approval, checks }: Plan): boolean {
+  const rule = approval?.rules.find((each) => each.rule === 'signed-tag');
+  if (!committed || rule === undefined || !isOpen(checks)) return false;
+  return !rule.met || (approval?.required?.atLeast ?? 0) > 0;
+}
+
+/** The verdict of all rules is the last of their checks. */
+function isOpen(checks: Plan['checks']): boolean {
+  const verdict = checks.findLast(({ name }) => name === 'approval');
+  if (verdict === undefined || verdict.ok || verdict.code === null) return false;
+  return verdict.code !== 'ERR_FORMULA_CHANGED' && classOf(verdict.code) === 'waiting';
 }
 
 function printRun(io: Io, run: NonNullable<Plan['run']>): void {

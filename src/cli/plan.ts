@@ -5,7 +5,7 @@ import { EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson, pri
 import { margin, printBeside } from './layout.ts';
 import { observe } from './observe.ts';
 import { classOf } from './observed-action.ts';
-import { FACT_MARGIN, NAME_COLUMN, planOne, printFacts } from './plan-facts.ts';
+import { FACT_MARGIN, NAME_COLUMN, planOne, printFacts, printTagCommand } from './plan-facts.ts';
 import { readPlanned } from './plan-file.ts';
 
 export function planCommand(): CliCommand {
@@ -19,7 +19,10 @@ async function plan(io: Io, options: GlobalOptions, file: string): Promise<ExitC
   return observe(io, options, async (observed) => {
     const planned = await planOne(await readPlanned(file, io.cwd, observed), observed, io.signal);
     if (options.json === true) printJson(io, planned);
-    else printPlan(io, planned);
+    else {
+      printPlan(io, planned);
+      printTagCommand(io, planned, observed);
+    }
     return exitOf(planned);
   });
 }

@@ -23,6 +23,7 @@ import {
 } from './io.ts';
 import { type FoundFile, listFiles, type OpsRepoFolder, readBytes, requireOpsRepo } from './ops-repo-files.ts';
 import { freeId, takenIds } from './rerun-id.ts';
+import { loadSettings } from './settings.ts';
 import { shellWord } from './shell-word.ts';
 import { withText } from './toml-edit.ts';
 import { warning } from './validate-actions.ts';
@@ -49,7 +50,8 @@ async function rerun(io: Io, options: GlobalOptions, given: string): Promise<Exi
   const problems = parsed.ok
     ? [...parsed.warnings, ...timeProblems(parsed.value, file, copy), ...endProblems(ended, id, file)]
     : parsed.problems;
-  report(io, options, { id: newId, path: file, of: id, problems, root: repo.root, ended });
+  const forge = hasForge(repo, options, io);
+  report(io, options, { id: newId, path: file, of: id, problems, root: repo.root, ended, forge });
   return parsed.ok ? EXIT.ok : EXIT.problems;
 }
 
@@ -160,9 +162,23 @@ interface Rerun {
   readonly problems: readonly Problem[];
   readonly root: string;
   readonly ended: End | null;
+  /** Changes come to the branch through a forge. */
+  readonly forge: boolean;
 }
 
-function report(io: Io, options: GlobalOptions, { id, path: file, of, problems, root, ended }: Rerun): void {
+/** Without a configuration, or with one that is wrong anywhere, nobody knows: then it is told as without a forge. */
+function hasForge({ configFile }: OpsRepoFolder, options: GlobalOptions, io: Io): boolean {
+  if (configFile === null) return false;
+  try {
+    return loadSettings({ ...options, config: configFile }, io).config.forge !== null;
+  } catch (error) {
+    if (error instanceof UsageError) return false;
+    throw error;
+  }
+}
+
+function report(io: Io, options: GlobalOptions, told: Rerun): void {
+  const { id, path: file, of, problems, root, ended } = told;
   if (options.json === true) return printJson(io, { id, path: file, of, outcome: ended?.outcome ?? null, problems });
   const before =
     ended === null ? '' : `, which ended ${ended.outcome}${ended.code === null ? '' : ` (${quoted(ended.code)})`}`;
@@ -175,9 +191,15 @@ function report(io: Io, options: GlobalOptions, { id, path: file, of, problems, 
   }
   for (const one of problems) printLine(io, problemLine(io, { ...one, path: quoted(one.path) }));
   const here = path.relative(root, io.cwd) === '' ? 'git' : `git -C ${shellWord(path.relative(io.cwd, root) || root)}`;
+  printNext(io, here, told);
+}
+
+function printNext(io: Io, here: string, { id, path: file, of, forge }: Rerun): void {
   printLine(io, '\nNext: change what has to be different, then');
+  if (forge) printLine(io, `  ${here} switch -c ${shellWord(`rerun-${id}`)}`);
   printLine(io, `  ${here} add ${shellWord(file)}`);
   printLine(io, `  ${here} commit -m ${shellWord(`Rerun ${of} as ${id}`)}`);
-  printLine(io, `  ${here} push`);
-  printLine(io, 'and have it approved like any other action.');
+  printLine(io, `  ${here} push${forge ? ' -u origin HEAD' : ''}`);
+  const next = forge ? 'open a change of that branch, have it reviewed and merged' : 'have it approved';
+  printLine(io, `and ${next} like any other action.`);
 }

@@ -15,6 +15,8 @@ export interface Clone {
   readonly tip: Oid;
   readonly root: Oid;
   readonly actionsDir: string;
+  /** Nobody configured that folder, so that one which is not there is a slip of whoever named it. */
+  readonly isFolderGuessed: boolean;
   /** None: nobody's signature is asked for. */
   readonly keys: readonly AllowedSigner[];
   readonly trustedCommit: Oid | null;
@@ -39,7 +41,7 @@ export interface Verified {
   readonly results: readonly VerifiedResult[];
 }
 
-/** Every result at the tip. Errors: TransientError and StalledError of the ops repo; the signal's reason. */
+/** Every result at the tip, and those that are gone from it. Errors: TransientError and StalledError of the ops repo; the signal's reason. */
 export async function verifyResults(clone: Clone, signal: AbortSignal): Promise<Verified> {
   const { opsRepo, tip, actionsDir } = clone;
   const entries = (await opsRepo.list(tip, [actionsDir])).filter(({ path }) => isResultPath(path));
@@ -61,7 +63,8 @@ export async function verifyResults(clone: Clone, signal: AbortSignal): Promise<
       state: stateOf(whose, result, clone.keys.length > 0),
     });
   }
-  return { checks: [...summaries(results, clone), ...checks, ...commitProblems(history, judged)], results };
+  checks.push(...twins(results), ...commitProblems(history, judged), ...removals(history, actionsDir));
+  return { checks: [...summaries(results, clone), ...(await folderProblems(clone)), ...checks], results };
 }
 
 /** Each is three short processes. */
@@ -117,7 +120,14 @@ async function problemsOf(
   if (attempt !== null && approval !== null && approval.required.length > 0 && approval.evidence.length === 0) {
     found.push(problem('approval', `${shown} ran without evidence of ${approval.required.join(', ')}`));
   }
+  if (lacksApproval(result)) found.push(problem('approval', `${shown} ran, and does not say who approved it`));
   return found;
+}
+
+/** A dispatcher that lost its note of a run knows nothing of formula and approval, and takes its bytes from the journal. */
+function lacksApproval({ attempt, approval, formula, action }: Result): boolean {
+  const isNoteLost = formula === null && action.sha256 === null;
+  return attempt !== null && approval === null && !isNoteLost;
 }
 
 async function actionProblems(
@@ -156,6 +166,37 @@ function commitProblems(history: BranchHistory, judged: ReadonlyMap<string, Whos
     return [problem('commit', `commit ${commit.slice(0, 12)} brings results, and changes ${printable(other)} too`)];
   });
 }
+
+/** Of one id there is one result: an action that was moved is not run again. */
+function twins(results: readonly VerifiedResult[]): readonly Check[] {
+  const first = new Map<string, string>();
+  return results.flatMap(({ id, path }) => {
+    const earlier = first.get(id);
+    if (earlier === undefined) first.set(id, path);
+    if (earlier === undefined) return [];
+    return [problem('id', `${printable(path)} is a second result of the id of ${printable(earlier)}`)];
+  });
+}
+
+function removals({ removed }: BranchHistory, actionsDir: string): readonly Check[] {
+  const gone = [...removed]
+    .filter(([path]) => path.startsWith(`${withoutSlash(actionsDir)}/`))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return gone.map(([path, commit]) => {
+    return problem('removed', `${printable(path)} is gone: commit ${commit.slice(0, 12)} took it away`);
+  });
+}
+
+async function folderProblems({ opsRepo, tip, actionsDir, isFolderGuessed }: Clone): Promise<readonly Check[]> {
+  if (!isFolderGuessed) return [];
+  const folder = withoutSlash(actionsDir);
+  if (folder !== '' && (await opsRepo.entryAt(tip, folder))?.kind === 'tree') return [];
+  const message = `the branch has no folder ${printable(actionsDir)}, so no result was looked at`;
+  const fix = 'Name the folder of the actions: --actions <folder>';
+  return [{ name: 'folder', ok: false, code: 'ERR_USAGE', message, fix }];
+}
+
+const withoutSlash = (folder: string): string => folder.replace(/\/+$/, '');
 
 function summaries(results: readonly VerifiedResult[], { keys }: Clone): readonly Check[] {
   const count = (state: VerifiedResult['state']) => results.filter((result) => result.state === state).length;

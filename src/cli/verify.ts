@@ -54,6 +54,7 @@ function ofConfiguration<T>(io: Io, options: VerifyOptions, work: (clone: Clone)
       tip,
       root,
       actionsDir: config.ops_repo.actions_dir,
+      isFolderGuessed: false,
       keys: options.keys === undefined ? await resultKeys(config, true) : readKeys(io, options.keys),
       trustedCommit: trustedCommit(config),
     });
@@ -78,7 +79,8 @@ async function ofClone<T>(io: Io, options: VerifyOptions, dir: string, work: (cl
   );
   try {
     const { tip, root } = await opsRepo.refresh(io.signal);
-    return await work({ opsRepo, tip, root, actionsDir: options.actions ?? '', keys, trustedCommit: trusted });
+    const folder = { actionsDir: options.actions ?? '', isFolderGuessed: true };
+    return await work({ opsRepo, tip, root, ...folder, keys, trustedCommit: trusted });
   } finally {
     await opsRepo.close();
     await rm(scratch, { recursive: true, force: true, maxRetries: 3 });

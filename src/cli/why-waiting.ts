@@ -61,7 +61,10 @@ function factsOf(read: ReadAction): Step['evidence'] {
 function rulesOf(read: ReadAction, { context }: Observed): readonly string[] {
   const requirement = context.settings.requirements[read.tier];
   if (requirement === null) return [];
-  const people = requirement.atLeast > 0 ? [`at least ${requirement.atLeast} people`] : [];
+  const people =
+    requirement.atLeast > 0
+      ? [`at least ${requirement.atLeast} ${requirement.atLeast === 1 ? 'person' : 'people'}`]
+      : [];
   const any = requirement.any.length > 0 ? [`any of ${requirement.any.join(' or ')}`] : [];
   return [...requirement.all, ...any, ...people];
 }

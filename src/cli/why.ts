@@ -21,7 +21,7 @@ import {
 } from './observed-action.ts';
 import { type DoubtfulCancel, doubtfulCancels } from './observed-cancel.ts';
 import { describeLive } from './observed-live.ts';
-import { planOne, printFacts } from './plan-facts.ts';
+import { planOne, printFacts, printTagCommand } from './plan-facts.ts';
 import { stepsOfResult } from './why-ended.ts';
 import { stepsOfLive } from './why-live.ts';
 import { type Step, unknownSteps } from './why-steps.ts';
@@ -149,15 +149,17 @@ function printExplained(io: Io, explained: Told, observed: Observed): void {
   if (explained.plan === null) return;
   printLine(io);
   printFacts(io, explained.plan);
+  printTagCommand(io, explained.plan, observed);
 }
 
 function printStep(io: Io, { step, state, code, message, evidence }: Step): void {
   const head = `  ${paint(io, stateColour(state), state.padEnd(8))} ${step.padEnd(STEP_COLUMN - 2)} `;
   const width = 10 + STEP_COLUMN;
-  const lines = [...(message === null ? [] : [code === null ? message : `${message} [${code}]`]), ...linesOf(evidence)];
+  const said = message === null ? [] : [code === null ? message : `${message} [${code}]`];
+  // Only of the evidence: what a message says may have to be copied.
+  const lines = [...said, ...linesOf(evidence).map(shortIds)];
   if (lines.length === 0) printLine(io, head.trimEnd());
-  for (const [index, line] of lines.entries())
-    printBeside(io, index === 0 ? { head, width } : margin(width), shortIds(line));
+  for (const [index, line] of lines.entries()) printBeside(io, index === 0 ? { head, width } : margin(width), line);
 }
 
 /** `key: value`; a list of tables has one line each. */

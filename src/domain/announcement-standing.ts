@@ -1,5 +1,6 @@
 import { CODES, type Code } from '../errors.ts';
 import type { AnnouncedAction, Announcement } from './announcement.ts';
+import { clipped } from './markdown.ts';
 import type { Plan } from './plan.ts';
 import { printable } from './text.ts';
 
@@ -41,6 +42,12 @@ const STATES: readonly (readonly [Word, Standing['state']])[] = [
   ['succeeded', 'success'],
 ];
 
+const OF_SEVERAL: Partial<Record<Word, string>> = {
+  'waits for approval': 'wait for approval',
+  'runs once merged': 'run once merged',
+  waits: 'wait',
+};
+
 const DESCRIPTION = 140;
 
 export function standingOf({ actions, files, state }: Announcement): Standing {
@@ -48,7 +55,7 @@ export function standingOf({ actions, files, state }: Announcement): Standing {
   const worst = STATES.find(([word]) => words.includes(word));
   const counts = STATES.flatMap(([word]) => {
     const count = words.filter((each) => each === word).length;
-    return count === 0 ? [] : [`${count} ${word}`];
+    return count === 0 ? [] : [`${count} ${count === 1 ? word : (OF_SEVERAL[word] ?? word)}`];
   });
   const gated = gatedStanding(files, state);
   const actionsText = actions.length === 0 ? [] : [`${plural(actions.length, 'action')}: ${counts.join(', ')}`];
@@ -71,10 +78,7 @@ function stateOf(...states: readonly (Standing['state'] | null)[]): Standing['st
 /** Far more than a description has room for. */
 function namesOf(actions: readonly AnnouncedAction[], word: Word): string {
   const named = actions.filter((action) => wordOf(action) === word).slice(0, DESCRIPTION);
-  return named
-    .map(({ plan }) => (plan.id ?? plan.path).slice(0, DESCRIPTION))
-    .join(', ')
-    .slice(0, DESCRIPTION);
+  return clipped(named.map(({ plan }) => clipped(plan.id ?? plan.path, DESCRIPTION)).join(', '), DESCRIPTION);
 }
 
 function wordOf({ plan, progress }: AnnouncedAction): Word {
@@ -134,5 +138,5 @@ function plural(count: number, what: string): string {
 }
 
 function cut(text: string): string {
-  return text.length <= DESCRIPTION ? text : `${text.slice(0, DESCRIPTION - 1)}…`;
+  return text.length <= DESCRIPTION ? text : `${clipped(text, DESCRIPTION - 1)}…`;
 }

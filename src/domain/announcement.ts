@@ -7,7 +7,7 @@ export interface Announcement {
   readonly state: 'open' | 'merged' | 'closed';
   readonly actions: readonly AnnouncedAction[];
   readonly files: readonly AnnouncedFile[];
-  /** Actions of the change that were not even looked at. */
+  /** Actions and gated files of the change that were not even looked at. */
   readonly omitted: number;
 }
 

@@ -8,4 +8,6 @@ export interface Check {
   readonly message: string;
   /** What a person does about it; null when ok. */
   readonly fix: string | null;
+  /** Login of the account that a token of ours belongs to, where the check is about that. */
+  readonly account?: string;
 }

@@ -4,10 +4,14 @@ import type { Approver, Policy } from './policy.ts';
 
 /** What an edit of a gated file would change, for the people who approve it. Pure. */
 
+/** What a difference in who may approve is called; such a one is never cut. */
+export const APPROVER = 'approver';
+
+/** First, because who may approve decides all the rest. */
 export function policyDifference(before: Policy | null, after: Policy): readonly Difference[] {
   return [
+    ...between(APPROVER, approvers(before), approvers(after)),
     ...between('tier of', new Map(Object.entries(before?.tiers ?? {})), new Map(Object.entries(after.tiers))),
-    ...between('approver', approvers(before), approvers(after)),
   ];
 }
 

@@ -42,5 +42,10 @@ function shownText(text: string): string {
 }
 
 function cut(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most)}…`;
+  return text.length <= most ? text : `${clipped(text, most)}…`;
+}
+
+/** The beginning of it: at most so many UTF-16 units, and never half a character. */
+export function clipped(text: string, most: number): string {
+  return text.length <= most ? text : text.slice(0, most).replace(/[\uD800-\uDBFF]$/, '');
 }

@@ -130,7 +130,10 @@ function missingOf(requirement: Requirement, judged: Judged, evidence: readonly 
   const any = requirement.any.length === 0 || requirement.any.some(isMet) ? [] : [ofRules(requirement.any, judged)];
   const more = requirement.atLeast - countPeople(evidence);
   if (more <= 0) return [...all, ...any];
-  const message = `${more} more of ${requirement.atLeast} people ${more === 1 ? 'has' : 'have'} to approve it`;
+  const message =
+    requirement.atLeast === 1
+      ? 'one person has to approve it'
+      : `${more} more of ${requirement.atLeast} people ${more === 1 ? 'has' : 'have'} to approve it`;
   return [...all, ...any, { message, code: null, people: true }];
 }
 

@@ -1,4 +1,4 @@
-import type { ApprovalEvidence } from '../domain/verdict.ts';
+import type { ApprovalEvidence, Verdict } from '../domain/verdict.ts';
 import { approvedAt, combine } from '../domain/verdict.ts';
 import { RefusedError } from '../errors.ts';
 import { askRules } from './ask-rules.ts';
@@ -25,6 +25,8 @@ export interface Asked {
   readonly isNew?: boolean;
 }
 
+const FORMULA_LATER = 'the formula version that was approved with it is not in force yet';
+const FORMULA_LATER_HINT = 'It goes on when the edit of its formula is approved at the high tier.';
 const DAY_MS = 86_400_000;
 
 /** Step 2: is exactly this blob approved for its tier? Throws RefusedError; answers why it waits while it can still come. */
@@ -37,14 +39,16 @@ export async function approveAction(
   const requirement = context.settings.requirements[read.tier];
   const subject = { ...subjectOf(read, world, context), fresh: asked.fresh ?? false };
   const verdicts = await askRules(requirement, context.rules, subject, asked.signal);
-  const verdict = combine(requirement, verdicts, { formulaInForce: read.formula.blob });
+  const combined = (formulaInForce: string) => combine(requirement, verdicts, { formulaInForce });
+  const verdict = combined(read.formula.blob);
   const days = context.settings.approvalDays;
   if (verdict.kind !== 'allowed') {
-    const { kind, code, message } = verdict;
+    const formulaEdit = world.inForce.pending.find(({ path }) => path === subject.formulaPath);
+    const { kind, code, message, hint } = toldOf(verdict, formulaEdit && combined(formulaEdit.blob));
     if (kind === 'refused') throw new RefusedError(code, message);
     // A fast-forward brings commits with the dates of long ago.
     const isNew = asked.isNew === true && context.forge !== null;
-    if (isNew || !tooOld(read.candidate.committedAt, context)) return waiting(code, message);
+    if (isNew || !tooOld(read.candidate.committedAt, context)) return waiting(code, message, hint);
     throw new RefusedError('ERR_APPROVAL_EXPIRED', `not approved within ${days} days of its commit: ${message}`);
   }
   const at = approvedAt(verdict.evidence, requirement ?? undefined) ?? read.candidate.committedAt;
@@ -52,6 +56,14 @@ export async function approveAction(
     throw new RefusedError('ERR_APPROVAL_EXPIRED', `its approval of ${at} is older than ${days} days`);
   }
   return { kind: 'allowed', required: verdict.required, evidence: verdict.evidence, approvedAt: at };
+}
+
+type NotAllowed = Exclude<Verdict, { kind: 'allowed' }>;
+
+/** `withEdit`: the verdict if the newest edit of its formula were in force, which may have come in the same change. */
+function toldOf(verdict: NotAllowed, withEdit: Verdict | undefined): NotAllowed & { readonly hint?: string } {
+  if (verdict.code !== 'ERR_FORMULA_CHANGED' || withEdit?.kind !== 'allowed') return verdict;
+  return { ...verdict, message: FORMULA_LATER, hint: FORMULA_LATER_HINT };
 }
 
 function later(at: string, notBefore: string | null): string {

@@ -12,7 +12,9 @@ export function foreignReason({ path, commit, author, isMerge, signature, finger
     commit === null
       ? `${printable(path)} can be traced to no commit`
       : `${printable(path)} ${set} ${commit.slice(0, 12)}, ${SIGNED[signature]}${key}${named}`;
-  return isMerge ? reason('ERR_FOREIGN_RESULT', message, null, MERGE_HINT) : reason('ERR_FOREIGN_RESULT', message);
+  if (isMerge) return reason('ERR_FOREIGN_RESULT', message, null, MERGE_HINT);
+  if (signature === 'unsigned') return reason('ERR_FOREIGN_RESULT', message, null, UNSIGNED_HINT);
+  return reason('ERR_FOREIGN_RESULT', message);
 }
 
 const SIGNED: Readonly<Record<ForeignResult['signature'], string>> = {
@@ -22,3 +24,7 @@ const SIGNED: Readonly<Record<ForeignResult['signature'], string>> = {
 };
 const MERGE_HINT =
   "Compare it with the dispatcher's own commit on the merged side; to vouch for what lies there, set trusted_commit.";
+/** Every result from before the key was configured is one of these, and what it tells of has run. */
+const UNSIGNED_HINT =
+  'If it is from before results were signed, look at it and move trusted_commit to a commit that holds it ' +
+  '(`init --trust`); else find out who wrote it. Do not rerun what may have run.';

@@ -3,7 +3,7 @@ import { isOid, type Oid } from '../domain/ids.ts';
 import type { LastRun } from '../domain/plan.ts';
 import type { Result } from '../domain/result.ts';
 import { EdgeError } from '../errors.ts';
-import type { OpsRepo, Tips } from '../ports/ops-repo.ts';
+import type { OpsRepo, Tips, TreeEntry } from '../ports/ops-repo.ts';
 import type { StoryContext } from './context.ts';
 import type { ReadAction } from './read-action.ts';
 import { type RecentResult, recentResults } from './recent-results.ts';
@@ -18,10 +18,16 @@ export async function lastRunOf(read: ReadAction, context: StoryContext): Promis
   for (const { id, entry } of await recent.results) {
     const result = id === read.candidate.id ? null : await recent.read(entry.oid);
     if (result?.formula?.name !== read.formula.name || result.attempt === null) continue;
+    if (!(await isOwn(entry, context))) continue;
     const { outcome, timestamp } = result;
     return { id, outcome, timestamp, changed: await changesSince(result, read, context) };
   }
   return null;
+}
+
+/** Whoever may push could show approvers a run that never was. */
+async function isOwn(entry: TreeEntry, { ownResults, world }: StoryContext): Promise<boolean> {
+  return (await ownResults.judge(world().tips.tip, [entry])).get(entry.path)?.kind === 'own';
 }
 
 interface Recent {

@@ -39,6 +39,11 @@ export async function resultKeys({ ops_repo }: Config, looksOnly: boolean): Prom
   return [...own, ...others];
 }
 
+/** Of the key that results are signed with, as it is now; undefined: none are. Errors: those of `publicKeyOf`. */
+export async function signingPublicKey({ ops_repo }: Config, looksOnly: boolean): Promise<string | undefined> {
+  return looksOnly || ops_repo.signing_key_file === null ? undefined : publicKeyOf(ops_repo.signing_key_file);
+}
+
 const OWN = 'signing-key';
 
 async function publicHalf(file: string): Promise<string> {

@@ -1,6 +1,7 @@
 import { createDaemon } from '../../src/daemon/daemon.ts';
 import type { Change } from '../../src/domain/change.ts';
 import { blobOid, type Oid, oid, sha256 } from '../../src/domain/ids.ts';
+import { TransientError } from '../../src/errors.ts';
 import type { OpsRepo, TreeEntry } from '../../src/ports/ops-repo.ts';
 import { type MemoryChange, MemoryForge, openChange } from './memory-forge.ts';
 import { type Process, type ProcessOptions, StoryBench } from './story-bench.ts';
@@ -14,6 +15,10 @@ type Kind = TreeEntry['kind'];
 /** A story bench with a forge on which changes are proposed: heads that are on no branch yet. */
 export class AnnounceBench extends StoryBench {
   readonly people = new MemoryForge();
+  /** Commits that were fetched, in order. */
+  readonly obtained: Oid[] = [];
+  /** Heads whose fetch fails. */
+  readonly unfetchable = new Set<Oid>();
   readonly #heads = new Map<Oid, Head>();
   readonly #blobs = new Map<Oid, Uint8Array>();
 
@@ -76,6 +81,10 @@ export class AnnounceBench extends StoryBench {
       },
       read: async (blob) => this.#blobs.get(blob) ?? opsRepo.read(blob),
       obtain: async (commits) => {
+        this.obtained.push(...commits);
+        if (commits.some((commit) => this.unfetchable.has(commit))) {
+          throw new TransientError('ERR_GIT_UNAVAILABLE', 'git: the fetch took too long');
+        }
         const known = commits.filter((commit) => this.#heads.has(commit));
         return new Set([...known, ...(await opsRepo.obtain(commits.filter((commit) => !this.#heads.has(commit))))]);
       },

@@ -85,6 +85,7 @@ function stageOf(forge: DemoForge): Stage {
     deleteBranch: async (_by, branch) => forge.deleteBranch(branch),
     open: async (by, change) => forge.openPull(by, change).number,
     close: async (by, change) => forge.closePull(by, change),
+    retarget: async (by, change, base) => forge.retarget(by, change, base),
     async review(by, change, verdict, commit) {
       forge.review(by, change, commit === undefined ? { state: verdict } : { state: verdict, commit });
     },

@@ -69,6 +69,7 @@ interface Vocabulary {
   readonly 'remember-main': readonly [commit: string];
   readonly open: readonly [by: string, what: OpenStep];
   readonly close: readonly [by: string];
+  readonly retarget: readonly [by: string, base: string];
   readonly review: readonly [by: string, verdict: Verdict, what: { readonly commit?: string }];
   /** The forge has to refuse it. */
   readonly 'try-review': readonly [by: string, verdict: Verdict];
@@ -213,6 +214,9 @@ const ACTS: Acts = {
   async open(play, by, { from, into = 'main', fork, title = play.name }) {
     const head = play.branch(from, fork === true ? by : undefined);
     play.change = await play.stage.open(by, { head, base: play.branch(into), title });
+  },
+  async retarget(play, by, base) {
+    await play.stage.retarget(by, play.change, play.branch(base));
   },
   async close(play, by) {
     await play.stage.close(by, play.change);

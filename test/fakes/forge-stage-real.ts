@@ -178,6 +178,13 @@ class RealStage implements Stage {
     await this.#ask(by, { method: 'PATCH', path: `/pulls/${change}`, body: { state: 'closed' } });
   }
 
+  async retarget(by: string, change: number, base: string): Promise<void> {
+    await this.#ask(by, { method: 'PATCH', path: `/pulls/${change}`, body: { base } });
+    // The forge notes the time of events to the second: what comes next is to be later.
+    const next = (Math.floor(Date.now() / 1000) + 1) * 1000;
+    await until('the next second has begun', () => Date.now() >= next);
+  }
+
   async review(by: string, change: number, verdict: Verdict, commit?: string): Promise<void> {
     const body = { event: EVENTS[verdict], body: 'seen', ...(commit === undefined ? {} : { commit_id: commit }) };
     await this.#ask(by, { method: 'POST', path: `/pulls/${change}/reviews`, body });

@@ -47,6 +47,8 @@ export interface Stage {
   /** Answers its number. */
   open(by: string, change: { readonly head: string; readonly base: string; readonly title: string }): Promise<number>;
   close(by: string, change: number): Promise<void>;
+  /** Moves the change to another base branch. */
+  retarget(by: string, change: number, base: string): Promise<void>;
   /** Without `commit`: the head as the forge knows it. */
   review(by: string, change: number, verdict: Verdict, commit?: string): Promise<void>;
   comments(by: string, change: number, count: number): Promise<void>;

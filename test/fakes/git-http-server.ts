@@ -39,6 +39,8 @@ export class GitHttpServer {
   unavailable = 0;
   /** Answers this many of the next pushes (the POST, after the refs were shown) with this status, nothing is done. */
   failPushes = { count: 0, status: 500 };
+  /** Waits for this before it answers the request with this body. */
+  hold: ((body: string) => Promise<void> | undefined) | undefined;
   /** Waits so long before every answer. */
   delayMs = 0;
   /** Redirects all requests there, if set. */
@@ -83,6 +85,7 @@ export class GitHttpServer {
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const body = await readAll(request).catch(() => null);
     if (body === null) return;
+    await this.hold?.(body.toString('latin1'));
     if (this.delayMs > 0) await this.#wait(this.delayMs);
     const isPush = request.method === 'POST' && (request.url ?? '').endsWith('/git-receive-pack');
     const fault = this.#fault(request, isPush);

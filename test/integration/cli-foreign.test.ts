@@ -109,6 +109,20 @@ describe('a result that the dispatcher did not sign (R1)', () => {
     ]);
   });
 
+  it('is counted by doctor, with the way to take it over', async () => {
+    const { stdout } = await bench.run(['doctor', '--json']);
+    const { checks } = JSON.parse(stdout) as { checks: { name: string; ok: boolean }[] };
+    expect(checks.filter(({ name, ok }) => name === 'signing' && !ok)).toEqual([
+      {
+        name: 'signing',
+        ok: false,
+        code: 'ERR_FOREIGN_RESULT',
+        message: '1 older result is not signed',
+        fix: 'Look at them, then `init --trust <commit>` with a commit that holds them.',
+      },
+    ]);
+  });
+
   it('is found also by somebody who may not read the private key', async () => {
     const hidden = `${key.file}.hidden`;
     await rename(key.file, hidden);

@@ -1,6 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { CliBench } from '../fakes/cli-bench.ts';
 import { sampleResult } from '../fakes/cli-samples.ts';
 
@@ -10,6 +10,8 @@ beforeAll(async () => {
   bench = await CliBench.open();
 });
 afterAll(() => bench.remove());
+
+const HIGH_OF_TWO = 'high = { any = ["signed-tag", "signed-commit"], at_least = 2 }';
 
 interface Check {
   readonly name: string;
@@ -114,6 +116,31 @@ test('the rules of a committed action are asked for their evidence', async () =>
   expect(open.stdout).toMatch(/wait approval +signed-commit: .*not signed/s);
   expect(open.stdout).toMatch(/needs +signed-commit; whose approval counts: Grace/);
   expect(open.stdout).toMatch(/ command +/);
+});
+
+describe('the command that makes a signed tag', () => {
+  const useApproval = (high: string) =>
+    writeFile(path.join(bench.root, 'dispatcher.toml'), bench.config().replace(/^high = .*$/m, high));
+  afterAll(() => useApproval('high = ["signed-commit"]'));
+
+  it.each([
+    ['no tag is there', 'high = ["signed-tag"]', 'publish-docs', 1],
+    ['somebody has approved and one more has to', HIGH_OF_TWO, 'publish-site', 1],
+    ['it is approved', 'high = { any = ["signed-tag", "signed-commit"] }', 'publish-site', 0],
+    ['no rule looks at tags', 'high = ["signed-commit"]', 'publish-docs', 0],
+  ])('stands whole in a line of its own, where %s: by %s', async (_, high, id, times) => {
+    await useApproval(high);
+    const file = `vault/actions/${id}.toml`;
+    const blob = await bench.blob(file);
+    const said = [await bench.run(['plan', `ada/${file}`]), await bench.run(['why', id], { isTTY: true })];
+    for (const { stdout } of said) {
+      const lines = stdout.split('\n').filter((line) => line.startsWith('  git -c gpg.format=ssh tag -s '));
+      expect(lines).toHaveLength(times);
+      for (const line of lines) expect(line).toMatch(new RegExp(`-m 'path: ${file}' -m 'blob: ${blob}' && git push`));
+      expect(stdout.split('gpg.format')).toHaveLength(times + 1);
+    }
+    expect((await bench.run(['status'])).stdout).not.toContain('gpg.format');
+  });
 });
 
 test('why of an action that waits tells the same plan in the same words, and none of one that can not be read', async () => {

@@ -175,6 +175,54 @@ describe('verify', () => {
     ]);
   });
 
+  it('names each result that is gone from the branch, and which commit took it away', async () => {
+    await branch('gone');
+    await commit({ [resultAt('one')]: resultOf('one'), [resultAt('two')]: resultOf('two') });
+    await writer.commit({ [resultAt('two')]: null });
+    await record('two');
+    const mallory = { author: { name: 'Mallory', email: 'mallory@example.org' } };
+    const taken = await writer.commit({ [resultAt('one')]: null, 'elsewhere/x.result.json': 'x' }, mallory);
+    await writer.commit({ 'elsewhere/x.result.json': null });
+    const { code, problems, states } = await verified();
+    expect([code, states]).toEqual([1, { two: 'own' }]);
+    const message = `${resultAt('one')} is gone: commit ${taken.slice(0, 12)} took it away`;
+    expect(problems).toEqual([['removed', 'ERR_RESULT_INVALID', message]]);
+  });
+
+  it('names results that do not say who approved what ran, and second ones of an id', async () => {
+    await branch('unapproved');
+    const again = 'vault/actions/again/one';
+    const action = { path: `${again}.toml`, blob: blobOid(Buffer.from(actionOf('one'))), commit: null, sha256: null };
+    await writer.commit({ [action.path]: actionOf('one') });
+    const token = { path: 'vault/actions/token.toml', blob: null, commit: null, sha256: 'd'.repeat(64) };
+    await commit({
+      [resultAt('one')]: resultOf('one', { approval: null }),
+      [`${again}.result.json`]: resultOf('one', { action }),
+      [resultAt('two')]: resultOf('two', { approval: null, formula: null }),
+      [resultAt('token')]: resultOf('token', { approval: null, formula: null, action: token }),
+      [resultAt('twice')]: resultOf('twice', { approval: null, attempt: null }),
+    });
+    const { code, problems } = await verified();
+    expect(code).toBe(1);
+    expect(problems.map(([name, , message]) => `${name}: ${message}`)).toEqual([
+      `approval: ${resultAt('one')} ran, and does not say who approved it`,
+      `approval: ${resultAt('token')} ran, and does not say who approved it`,
+      `id: ${resultAt('one')} is a second result of the id of ${again}.result.json`,
+    ]);
+  });
+
+  it('does not take a folder that is not there for one without results', async () => {
+    await branch('folder');
+    await record('one');
+    const { code, problems } = await verified('--actions', 'vault/action');
+    expect(code).toBe(1);
+    expect(problems).toEqual([
+      ['folder', 'ERR_USAGE', 'the branch has no folder vault/action, so no result was looked at'],
+    ]);
+    expect((await verified('--actions', 'README.md')).code).toBe(1);
+    expect((await verified('--actions', 'vault/actions/')).code).toBe(0);
+  });
+
   it('takes what lies in a commit that the operator vouches for', async () => {
     await branch('vouched');
     const trusted = await record('one', { signingKey: theirs.file });

@@ -262,6 +262,8 @@ test('everything that the forge has to hold is checked, one line each', async ()
     ['forge.forgejo.admins', true],
   ]);
   expect(checks[1]?.message).toBe('Forgejo 10.0.0-dev-2+gitea-1.22.0');
+  expect(checks[2]?.message).toContain('scopes show when it first writes');
+  expect(checks[4]).toMatchObject({ message: 'our token belongs to edge-bot', account: 'edge-bot' });
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, readFile, rm } from 'node:fs/promises';
+import { chmod, copyFile, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -97,6 +97,40 @@ describe('a key that can not sign', () => {
     await expect(publish(opsRepo, 'a')).rejects.toMatchObject({ code: 'ERR_SIGNING_KEY' });
     await chmod(key.file, 0o600);
     expect(await publish(opsRepo, 'a')).toMatchObject({ kind: 'landed' });
+  });
+});
+
+describe('another key in the file', () => {
+  it('signs nothing, until the one of the start is back or it is the one of a new start', async () => {
+    const { key } = await open();
+    const other = await createSigningKey(path.join(fixture.dir, 'keys'), 'other');
+    const kept = path.join(fixture.dir, 'keys', 'kept');
+    await copyFile(key.file, kept);
+    // One of another key beside it would stop ssh-keygen by itself.
+    await rm(`${key.file}.pub`);
+    const start = (publicKey: string) => fixture.open({ signingKeyFile: key.file, signingPublicKey: publicKey });
+    const opsRepo = await start(key.publicKey);
+    expect(await publish(opsRepo, 'a')).toMatchObject({ kind: 'landed' });
+    const { tip } = await opsRepo.refresh();
+
+    await copyFile(other.file, key.file);
+    await expect(publish(opsRepo, 'b')).rejects.toMatchObject({
+      name: 'StalledError',
+      code: 'ERR_SIGNING_KEY',
+      message: expect.stringMatching(/was changed$/),
+      hint: expect.stringContaining('result_keys'),
+    });
+    expect((await opsRepo.refresh()).tip).toBe(tip);
+
+    await copyFile(kept, key.file);
+    expect(await publish(opsRepo, 'b')).toMatchObject({ kind: 'landed' });
+    await copyFile(other.file, key.file);
+    await opsRepo.close();
+    const restarted = await start(other.publicKey);
+    expect(await publish(restarted, 'c')).toMatchObject({ kind: 'landed' });
+    expect(await restarted.verifySignature((await restarted.refresh()).tip, signers(other))).toMatchObject({
+      kind: 'good',
+    });
   });
 });
 

@@ -29,7 +29,7 @@ const TIDY_FIRST = 20;
 /**
  * A bare clone of one ref, kept as long as it is whole: when git finds damage it is thrown away and made anew, once, and
  * what was asked is asked again. The address is not stored in it. Reads may run while it is fetched; all that writes to it
- * takes turns.
+ * takes turns, but for fetches into refs that are nobody else's.
  */
 export class Cache {
   readonly git: Git;
@@ -42,6 +42,10 @@ export class Cache {
   #writes = 0;
   #clones = 0;
   #remadeAt = -Infinity;
+  #remaking: Promise<unknown> | undefined;
+  /** Fetches that take no turn; `#remakes` ends them. */
+  readonly #beside = new Set<Promise<RunResult>>();
+  #remakes = new AbortController();
   /** Where the local copy of the ref stands; undefined: not looked yet. */
   #tip: Oid | null | undefined;
 
@@ -93,11 +97,29 @@ export class Cache {
     return this.#clones;
   }
 
-  /** Fetches by these refspecs, and says how git ended. Within `exclusively` only. Throws GitFailure. */
+  /** Fetches by these refspecs, and says how git ended. Within `exclusively`. Throws GitFailure. */
   async fetch(refspecs: readonly string[], signal?: AbortSignal): Promise<RunResult> {
     const result = await this.git.talk((url) => ['fetch', ...fetchOptions, url, ...refspecs], { signal });
     this.#tidyNowAndThen();
     return result;
+  }
+
+  /**
+   * Like `fetch`, and holds no turn: a large one must not keep results waiting. Git itself lets it run beside all but the
+   * making of the clone anew, which ends it. Only for refs that no other call writes at the same time. After `limitMs` it
+   * fails as timed out; default: when git's own time is over.
+   */
+  async fetchBeside(refspecs: readonly string[], limitMs?: number): Promise<RunResult> {
+    await this.#remade();
+    const fetching = this.#fetchWithin(refspecs, limitMs);
+    this.#beside.add(fetching);
+    try {
+      return await fetching;
+    } finally {
+      this.#beside.delete(fetching);
+      // Ended by it: whoever asks again then finds the new clone.
+      await this.#remade();
+    }
   }
 
   /** The object of this name, null when there is none; see Batch. */
@@ -114,7 +136,7 @@ export class Cache {
 
   async close(): Promise<void> {
     this.git.close();
-    await this.#turns;
+    await Promise.allSettled([this.#turns, ...this.#beside]);
     await this.#batch.stop(closingError());
   }
 
@@ -129,7 +151,7 @@ export class Cache {
       this.#log?.warn('local clone is damaged, making it anew', { repo: this.git.repo, why: String(error) });
     }
     try {
-      await this.exclusively(() => this.#remake(clones));
+      await this.exclusively(() => this.#remakeAlone(clones));
       return await work();
     } catch (error) {
       throw this.#portError(error);
@@ -141,11 +163,38 @@ export class Cache {
     return toError(error, this.git.shown);
   }
 
+  async #fetchWithin(refspecs: readonly string[], limitMs: number | undefined): Promise<RunResult> {
+    const limit = limitMs === undefined ? undefined : AbortSignal.timeout(limitMs);
+    const { signal } = this.#remakes;
+    try {
+      return await this.fetch(refspecs, limit === undefined ? signal : AbortSignal.any([signal, limit]));
+    } catch (error) {
+      throw error === limit?.reason ? new GitFailure('timeout', 'git fetch') : error;
+    }
+  }
+
+  async #remade(): Promise<void> {
+    while (this.#remaking !== undefined) await this.#remaking;
+  }
+
+  async #remakeAlone(clones: number): Promise<void> {
+    const remaking = this.#remake(clones);
+    this.#remaking = remaking.catch(() => undefined);
+    try {
+      await remaking;
+    } finally {
+      this.#remaking = undefined;
+    }
+  }
+
   /** Only if nobody else has done it since. */
   async #remake(clones: number): Promise<void> {
     if (clones !== this.#clones) return;
     this.#remadeAt = this.#clock.monotonic();
     await this.#batch.stop(new GitFailure('damaged', 'git cat-file'));
+    this.#remakes.abort(new GitFailure('damaged', 'git fetch'));
+    await Promise.allSettled(this.#beside);
+    this.#remakes = new AbortController();
     await rm(this.git.repo, { recursive: true, force: true });
     this.#tip = undefined;
     await this.#open();

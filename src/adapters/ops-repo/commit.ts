@@ -1,9 +1,8 @@
-import path from 'node:path';
 import { type Oid, oid } from '../../domain/ids.ts';
 import type { Environment } from './environment.ts';
 import { classify, GitFailure } from './failure.ts';
 import type { Git } from './git.ts';
-import { checkSigningKey, publicKeyOf } from './signing-key.ts';
+import type { SigningKey } from './signing-key.ts';
 
 /** Makes commits without index or work tree: a tree on top of another commit's, then a commit of it. */
 
@@ -64,29 +63,29 @@ export interface NewCommit {
   /** `Name <address>`. */
   readonly author: string;
   readonly date: Date;
-  /** Private key that it is signed with; absent or empty: it is not. */
-  readonly signingKeyFile?: string;
+  /** What it is signed with; absent: it is not. */
+  readonly signingKey?: SigningKey | undefined;
 }
 
 /** Throws GitFailure; StalledError (ERR_SIGNING_KEY) or TransientError when it can't be signed. */
 export async function commitTree(git: Git, commit: NewCommit): Promise<Oid> {
   const input = commit.message.replaceAll('\0', '');
-  const keyFile = commit.signingKeyFile || null;
-  if (keyFile !== null) await checkSigningKey(keyFile);
-  const { settings, options } = signingArguments(keyFile);
+  const { signingKey } = commit;
+  await signingKey?.check();
+  const { settings, options } = signingArguments(signingKey);
   const parents = commit.parents.flatMap((parent) => ['-p', parent]);
   const args = [...settings, 'commit-tree', ...options, '-F', '-', ...parents, commit.tree];
   const { code, stdout, stderr } = await git.run(args, { env: identity(commit), input });
   if (code === 0) return oid(stdout.toString('utf8').trim());
   // Whether the key is at fault is asked of the key: what git says could be taken for words about a damaged clone.
-  if (keyFile !== null) await publicKeyOf(keyFile, git.path);
+  await signingKey?.examine();
   throw new GitFailure(classify(stderr, false), `git commit-tree (exit ${code})`);
 }
 
-function signingArguments(keyFile: string | null) {
-  if (keyFile === null) return { settings: [], options: [] };
+function signingArguments(signingKey: SigningKey | undefined) {
+  if (signingKey === undefined) return { settings: [], options: [] };
   const settings = ['-c', 'gpg.format=ssh', '-c', 'gpg.ssh.program=ssh-keygen'];
-  return { settings, options: [`-S${path.resolve(keyFile)}`] };
+  return { settings, options: [`-S${signingKey.file}`] };
 }
 
 function identity({ author, date: at }: NewCommit): Environment {

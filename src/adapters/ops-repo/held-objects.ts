@@ -5,20 +5,23 @@ import { classify, GitFailure } from './failure.ts';
 
 /**
  * Objects of the remote that no branch of the clone leads to, each held by a ref of its own (`<folder>/<id>`), so that
- * tidying up throws away neither them nor what they stand on. All calls within `Cache.whole`.
+ * tidying up throws away neither them nor what they stand on. All calls within `Cache.whole`, `fetch` and
+ * `release` one after the other.
  */
 export class HeldObjects {
   readonly #cache: Cache;
   readonly #folder: string;
   readonly #log: Log | undefined;
-  #held: { readonly generation: number; readonly ids: Set<Oid> } | undefined;
+  readonly #limitMs: number | undefined;
+  #held: { readonly generation: number; readonly ids: Promise<Set<Oid>> } | undefined;
   #hasHinted = false;
 
-  /** `folder` is below refs/edge and ours alone. */
-  constructor(cache: Cache, folder: string, log: Log | undefined) {
+  /** `folder` is below refs/edge and ours alone. `limitMs`: the longest that a fetch may take; default: git's own time. */
+  constructor(cache: Cache, folder: string, log: Log | undefined, limitMs?: number) {
     this.#cache = cache;
     this.#folder = folder;
     this.#log = log;
+    this.#limitMs = limitMs;
   }
 
   /** In the order in which they came; those of an earlier process first. */
@@ -66,7 +69,7 @@ export class HeldObjects {
   async #tryFetch(ids: readonly Oid[]): Promise<readonly string[] | null> {
     const held = await this.#ids();
     const refspecs = ids.map((id) => `+${id}:${this.#folder}/${id}`);
-    const { code, stderr } = await this.#cache.exclusively(() => this.#cache.fetch(refspecs));
+    const { code, stderr } = await this.#cache.fetchBeside(refspecs, this.#limitMs);
     if (code === 0) {
       for (const id of ids) held.add(id);
       return null;
@@ -87,14 +90,22 @@ export class HeldObjects {
     });
   }
 
-  async #ids(): Promise<Set<Oid>> {
+  /** Read once for a clone, for all who ask at the same time too: what is added later must not be lost. */
+  #ids(): Promise<Set<Oid>> {
     const { generation } = this.#cache;
-    if (this.#held?.generation !== generation) {
-      const out = await this.#cache.git.text(['for-each-ref', '--format=%(refname)', `${this.#folder}/`]);
-      const names = out.split('\n').map((ref) => ref.slice(this.#folder.length + 1));
-      this.#held = { generation, ids: new Set(names.filter(isOid).map((name) => oid(name))) };
-    }
-    return this.#held.ids;
+    if (this.#held?.generation === generation) return this.#held.ids;
+    const read = { generation, ids: this.#read() };
+    this.#held = read;
+    read.ids.catch(() => {
+      if (this.#held === read) this.#held = undefined;
+    });
+    return read.ids;
+  }
+
+  async #read(): Promise<Set<Oid>> {
+    const out = await this.#cache.git.text(['for-each-ref', '--format=%(refname)', `${this.#folder}/`]);
+    const names = out.split('\n').map((ref) => ref.slice(this.#folder.length + 1));
+    return new Set(names.filter(isOid).map((name) => oid(name)));
   }
 }
 

@@ -10,6 +10,8 @@ import { HeldObjects } from './held-objects.ts';
 const TOGETHER = 20;
 /** The ones that were asked for first go first. */
 const MOST_HELD = 5_000;
+/** Anybody who may propose a change may propose a very large one. */
+const LIMIT_MS = 15_000;
 
 /**
  * Makes commits readable that are on no branch: by id, those that the clone lacks. What is asked for at the same time
@@ -19,10 +21,12 @@ export class Obtainer {
   readonly #cache: Cache;
   readonly #held: HeldObjects;
   readonly #wanted: GroupCommit<Oid, boolean>;
+  /** Known to be on the branch. */
+  #ofBranch: { readonly generation: number; readonly ids: Set<Oid> } = { generation: -1, ids: new Set() };
 
-  constructor(cache: Cache, clock: Clock, log: Log | undefined) {
+  constructor(cache: Cache, clock: Clock, log: Log | undefined, limitMs = LIMIT_MS) {
     this.#cache = cache;
-    this.#held = new HeldObjects(cache, 'refs/edge/kept', log);
+    this.#held = new HeldObjects(cache, 'refs/edge/kept', log, limitMs);
     this.#wanted = new GroupCommit({
       flush: async (group) => ({ answers: await this.#flush(group), pushed: false }),
       spacingMs: 0,
@@ -64,10 +68,26 @@ export class Obtainer {
     return group.map((commit) => there.has(commit));
   }
 
-  /** Those that are commits of the clone. */
+  /** Those that are whole in the clone: of a fetch that was stopped halfway the commit alone may have come. */
   async #present(ids: readonly Oid[]): Promise<readonly Oid[]> {
-    const found = await Promise.all(ids.map((id) => this.#cache.object(id, 0)));
-    return ids.filter((_, index) => found[index]?.type === 'commit');
+    const held = await this.#held.ids();
+    const present: Oid[] = [];
+    for (const id of ids) {
+      if ((await this.#cache.object(id, 0))?.type !== 'commit') continue;
+      if (held.has(id) || (await this.#isOfBranch(id))) present.push(id);
+    }
+    return present;
+  }
+
+  async #isOfBranch(commit: Oid): Promise<boolean> {
+    const { tip, generation, git } = this.#cache;
+    if (this.#ofBranch.generation !== generation) this.#ofBranch = { generation, ids: new Set() };
+    const { ids } = this.#ofBranch;
+    if (tip === null || ids.has(commit)) return ids.has(commit);
+    // Where its own parents did not come git fails, which is no damage: it is fetched again.
+    const { code } = await git.run(['merge-base', '--is-ancestor', commit, tip]);
+    if (code === 0) ids.add(commit);
+    return code === 0;
   }
 
   async #makeRoom(): Promise<void> {

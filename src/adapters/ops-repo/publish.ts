@@ -8,6 +8,7 @@ import type { CloneOptions } from './git.ts';
 import type { Flush } from './group-commit.ts';
 import { isAncestor } from './log.ts';
 import { push } from './push.ts';
+import { SigningKey } from './signing-key.ts';
 import { entriesAt } from './tree.ts';
 
 export interface Publication {
@@ -18,6 +19,8 @@ export interface Publication {
 export interface PublisherOptions extends CloneOptions {
   /** Private SSH key that the commits are signed with, without passphrase and of mode 0600; absent or empty: none are. */
   readonly signingKeyFile?: string;
+  /** Public half of it that our results are known by; absent: any. With another key in the file nothing is published. */
+  readonly signingPublicKey?: string | undefined;
 }
 
 /**
@@ -28,11 +31,14 @@ export class Publisher {
   readonly #cache: Cache;
   readonly #options: PublisherOptions;
   readonly #clock: Clock;
+  readonly #signingKey: SigningKey | undefined;
 
   constructor(cache: Cache, options: PublisherOptions, clock: Clock) {
     this.#cache = cache;
     this.#options = options;
     this.#clock = clock;
+    const { signingKeyFile: file = '', signingPublicKey: publicKey } = options;
+    this.#signingKey = file === '' ? undefined : new SigningKey({ file, publicKey, searchPath: cache.git.path });
   }
 
   /** For GroupCommit. Throws errors of the port for all of the group. */
@@ -108,9 +114,10 @@ export class Publisher {
         missing.map(({ file }) => file),
       );
       const message = groupMessage(missing.map((one) => one.message));
-      const { author, branch, signingKeyFile = '' } = this.#options;
+      const { author, branch } = this.#options;
+      const signingKey = this.#signingKey;
       const date = this.#clock.now();
-      const commit = await commitTree(git, { tree, parents: [tip], message, author, date, signingKeyFile });
+      const commit = await commitTree(git, { tree, parents: [tip], message, author, date, signingKey });
       const answer = await push(git, { commit, ref: `refs/heads/${branch}` });
       if (answer.kind === 'landed') await this.#cache.landed(commit);
       return { commit, answer };

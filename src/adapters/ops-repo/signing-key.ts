@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { StalledError, TransientError } from '../../errors.ts';
 import { isErrno } from '../durable-file.ts';
@@ -29,6 +29,53 @@ export async function publicKeyOf(signingKeyFile: string, searchPath = defaultPa
   return `${type} ${key}`;
 }
 
+export interface SigningKeyOptions {
+  readonly file: string;
+  /** As it was at the start, of the form that `publicKeyOf` gives; absent: whatever the file holds may sign. */
+  readonly publicKey?: string | undefined;
+  /** Where ssh-keygen is looked up. */
+  readonly searchPath: string;
+}
+
+/** Whose public half our own results are known by: a key that came into the file later would make results nobody's. */
+export class SigningKey {
+  readonly file: string;
+  readonly #publicKey: string | undefined;
+  readonly #searchPath: string;
+  /** Of the file, when it last held the key. */
+  #state: string | undefined;
+
+  constructor({ file, publicKey, searchPath }: SigningKeyOptions) {
+    this.file = path.resolve(file);
+    this.#publicKey = publicKey;
+    this.#searchPath = searchPath;
+  }
+
+  /** To be asked before each signature. Errors: those of `publicKeyOf`; StalledError too when it is another key. */
+  async check(): Promise<void> {
+    await checkSigningKey(this.file);
+    if (this.#publicKey === undefined) return;
+    const state = await stateOf(this.file);
+    if (state !== null && state === this.#state) return;
+    if ((await publicKeyOf(this.file, this.#searchPath)) !== this.#publicKey) {
+      const hint = 'Restart the dispatcher with the new key, and put the earlier public key into ops_repo.result_keys.';
+      throw unusable('was changed', hint);
+    }
+    if (state !== null) this.#state = state;
+  }
+
+  /** What is wrong with it, thrown as by `publicKeyOf`; nothing, if it could sign. */
+  async examine(): Promise<void> {
+    await publicKeyOf(this.file, this.#searchPath);
+  }
+}
+
+/** The time of the last change of the inode can't be set by anybody, as that of the content can. */
+async function stateOf(file: string): Promise<string | null> {
+  const found = await stat(file, { bigint: true }).catch(() => null);
+  return found === null ? null : [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
+}
+
 /** Throws StalledError (ERR_SIGNING_KEY) when the file can't be read, or others than its owner may. */
 export async function checkSigningKey(file: string): Promise<void> {
   const handle = await open(file, 'r').catch((error: unknown) => {
@@ -44,8 +91,9 @@ export async function checkSigningKey(file: string): Promise<void> {
 }
 
 /** Names no path: somebody may have written the key itself where its file belongs. */
-function unusable(what: string): StalledError {
-  return new StalledError('ERR_SIGNING_KEY', `the key file that result commits are signed with ${what}`);
+function unusable(what: string, hint?: string): StalledError {
+  const details = hint === undefined ? {} : { hint };
+  return new StalledError('ERR_SIGNING_KEY', `the key file that result commits are signed with ${what}`, details);
 }
 
 export function noSshKeygen(): TransientError {

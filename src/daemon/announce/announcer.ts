@@ -1,15 +1,17 @@
 import type { Announcement } from '../../domain/announcement.ts';
-import type { Change } from '../../domain/change.ts';
+import type { Change, ChangeCommit } from '../../domain/change.ts';
 import type { Oid } from '../../domain/ids.ts';
 import type { Plan } from '../../domain/plan.ts';
-import { EdgeError, StalledError, TransientError, toError } from '../../errors.ts';
+import { EdgeError, TransientError, toError } from '../../errors.ts';
 import type { StoryContext } from '../../story/context.ts';
 import type { World } from '../../story/world.ts';
 import { type Beside, besideOf } from './beside.ts';
 import { type DescribeTools, describeMerged, describeProposal, isOver, planAll } from './describe.ts';
+import { type Followed, follow, isOpenAndOurs } from './followed.ts';
 import { Merges } from './merges.ts';
-import { readReviews } from './reviews.ts';
-import { newIn, type Touched, touchedIn } from './touched.ts';
+import { Rests } from './rests.ts';
+import { type Reviews, readReviews } from './reviews.ts';
+import { concernsUs, countOf, NOTHING, newIn, type Touched, touchedIn } from './touched.ts';
 import { Writer } from './writer.ts';
 
 /*
@@ -42,43 +44,32 @@ export function createAnnouncer(deps: AnnouncerDeps): Announcer {
 const ASK_MS = 15_000;
 /** What was said is thought over again so often, even if the world has not changed: reviews and secrets come and go. */
 const AGAIN_MS = 60_000;
+/** What people say on the open changes is read the less often the more of them there are, so much for each. */
+const EACH_MS = 5_000;
 /** What happens within this time is told together. */
 const SETTLE_MS = 1_000;
-/** A change of which something may not be read or written rests so long, so that it does not hold up the others. */
-const REST_MS = 300_000;
 /** One line in the log in this time. */
 const QUIET_MS = 30_000;
-
-interface Followed {
-  change: Change;
-  /** What of it concerns us, at which commit; null: not looked at yet. */
-  looked: { readonly commit: Oid; readonly touched: Touched } | null;
-  /** Of a merged one, kept for a while: who waits is not planned anew at each step of another. */
-  plans: { readonly at: number; readonly inForce: World['inForce']; readonly plans: readonly Plan[] } | null;
-  /** Beside which commits a status stands, for this head and state. */
-  beside: (Pick<Change, 'head' | 'state'> & { readonly commits: Beside }) | null;
-  /** Heads of which something was told. */
-  readonly heads: Set<Oid>;
-  /** When it was described last, in which world. */
-  told: { readonly at: number; readonly world: World } | null;
-  restUntil: number;
-}
 
 class ForgeAnnouncer implements Announcer {
   readonly #deps: AnnouncerDeps;
   readonly #context: StoryContext;
   readonly #writer: Writer;
+  readonly #rests: Rests;
   readonly #merges: Merges;
   readonly #followed = new Map<number, Followed>();
   #waker = new AbortController();
   #asked: { readonly at: number; readonly tip: Oid } | null = null;
+  /** After so long the forge is asked again for what people said on an open change, in milliseconds. */
+  #pauseMs = AGAIN_MS;
   #saidAt = -Infinity;
 
   constructor(deps: AnnouncerDeps) {
     this.#deps = deps;
     this.#context = deps.context;
     this.#writer = new Writer(deps.forge, deps.context.clock);
-    this.#merges = new Merges(deps.forge, deps.context);
+    this.#rests = new Rests(deps.context.clock, (error) => this.#complain(error));
+    this.#merges = new Merges(deps.forge, deps.context, this.#rests);
   }
 
   wake(): void {
@@ -103,10 +94,17 @@ class ForgeAnnouncer implements Announcer {
   /** Answers for how long the forge wants to be left alone, in milliseconds. */
   async #round(signal: AbortSignal): Promise<number> {
     try {
+      this.#rests.begin();
+      this.#pauseMs = Math.max(AGAIN_MS, [...this.#followed.values()].filter(isOpenAndOurs).length * EACH_MS);
       await this.#merges.note();
       await this.#findOpen(signal);
       for (const change of await this.#merges.find(signal)) this.#follow(change);
-      for (const followed of this.#followed.values()) await this.#tell(followed, signal);
+      // What fails comes last: however much of it there is, the others have had their turn.
+      const failures = ({ change }: Followed) => this.#rests.failures(subjectOf(change.number));
+      const inTurn = [...this.#followed.values()].toSorted((one, other) => failures(one) - failures(other));
+      for (const followed of inTurn) {
+        await this.#rests.attempt(subjectOf(followed.change.number), () => this.#tell(followed, signal), signal);
+      }
     } catch (error) {
       if (signal.aborted) return 0;
       this.#complain(error);
@@ -125,45 +123,50 @@ class ForgeAnnouncer implements Announcer {
     this.#asked = { at: now, tip };
     for (const change of open) this.#follow(change);
     const numbers = new Set(open.map(({ number }) => number));
-    for (const [number, followed] of this.#followed) {
-      if (followed.change.state !== 'open' || numbers.has(number)) continue;
-      // Merged, closed, or pushed out of a list that is full.
-      const change = await forge.change(number, signal);
-      if (change === null || change.base !== settings.branch) this.#followed.delete(number);
-      else this.#follow(change);
+    for (const followed of this.#followed.values()) {
+      const { number, state } = followed.change;
+      if (state !== 'open' || numbers.has(number) || now - followed.missedAt < this.#pauseMs) continue;
+      await this.#rests.attempt(subjectOf(number), () => this.#askFor(followed, signal), signal);
     }
+  }
+
+  /** Merged, closed, or pushed out of a list that is full. */
+  async #askFor(followed: Followed, signal: AbortSignal): Promise<boolean> {
+    const { number } = followed.change;
+    followed.missedAt = this.#context.clock.monotonic();
+    const change = await this.#deps.forge.change(number, signal);
+    if (change === null || change.base !== this.#context.settings.branch) this.#letGo(number);
+    else this.#follow(change);
+    return true;
   }
 
   #follow(change: Change): void {
     const known = this.#followed.get(change.number);
     if (known === undefined) {
-      const fresh = { change, looked: null, plans: null, beside: null, heads: new Set<Oid>() };
-      this.#followed.set(change.number, { ...fresh, told: null, restUntil: -Infinity });
+      this.#followed.set(change.number, follow(change));
       return;
     }
-    if (known.change.head !== change.head || known.change.state !== change.state) known.told = null;
+    if (known.change.head !== change.head || known.change.state !== change.state) {
+      known.told = null;
+      this.#rests.forget(subjectOf(change.number));
+    }
     known.change = change;
   }
 
-  async #tell(followed: Followed, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#context;
+  /** False: there was nothing to ask. */
+  async #tell(followed: Followed, signal: AbortSignal): Promise<boolean> {
     const world = this.#context.world();
-    const now = clock.monotonic();
-    if (now < followed.restUntil) return;
-    try {
-      const touched = await this.#look(followed, signal);
-      const concerns = touched !== null && countOf(touched) > 0;
+    const touched = await this.#look(followed, signal);
+    if (touched === null) return false;
+    const isOpen = followed.change.state === 'open';
+    if (countOf(touched) === 0 && !(isOpen && followed.heads.size > 0)) {
       // An open one that is none of our business stays, so that it is not looked at anew.
-      if (touched === null) return;
-      const isOpen = followed.change.state === 'open';
-      if (!concerns && !(isOpen && followed.heads.size > 0)) return this.#letGo(followed, !isOpen);
-      if (!this.#isDue(followed, world, now)) return;
-      await this.#describe(followed, touched, signal);
-    } catch (error) {
-      if (!(error instanceof StalledError)) throw error;
-      followed.restUntil = now + REST_MS;
-      this.#complain(error);
+      if (!isOpen) this.#letGo(followed.change.number);
+      return false;
     }
+    if (!this.#isDue(followed, world, this.#context.clock.monotonic())) return false;
+    await this.#describe(followed, touched, signal);
+    return true;
   }
 
   #isDue({ told, change }: Followed, world: World, now: number): boolean {
@@ -171,23 +174,32 @@ class ForgeAnnouncer implements Announcer {
     return now - told.at >= AGAIN_MS;
   }
 
-  /** By git, once for each commit. null: the commit can't be had (yet). */
+  /** By git, once for each commit, and only if there is anything of ours. null: the commit can't be had (yet). */
   async #look(followed: Followed, signal: AbortSignal): Promise<Touched | null> {
     const { change } = followed;
-    const { opsRepo } = this.#context;
     const commit = change.merge?.commit ?? change.head;
     if (followed.looked?.commit === commit) return followed.looked.touched;
+    const { policyFile } = this.#deps.settings;
     const files = await this.#deps.forge.files(change.number, signal);
-    if (!(await opsRepo.obtain([commit], signal)).has(commit)) {
-      // Gone, or of a fork that hides it: not asked for at each round.
-      followed.restUntil = this.#context.clock.monotonic() + AGAIN_MS;
-      return null;
-    }
-    const touched = await touchedIn(commit, files, this.#deps.settings.policyFile, this.#context);
+    const isOurs = concernsUs(files, policyFile, this.#context.settings);
+    if (isOurs && !(await this.#obtain(commit, change.number, signal))) return null;
+    const touched = isOurs ? await touchedIn(commit, files, policyFile, this.#context) : NOTHING;
     followed.looked = { commit, touched };
     followed.plans = null;
     followed.beside = null;
     return touched;
+  }
+
+  /** Gone, of a fork that hides it, or too large: each try can cost a fetch, so none follows soon. */
+  async #obtain(commit: Oid, change: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      if ((await this.#context.opsRepo.obtain([commit], signal)).has(commit)) return true;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      this.#complain(error);
+    }
+    this.#rests.rest(subjectOf(change));
+    return false;
   }
 
   async #describe(followed: Followed, touched: Touched, signal: AbortSignal): Promise<void> {
@@ -202,19 +214,40 @@ class ForgeAnnouncer implements Announcer {
     const commits = await this.#besideOf(followed, touched, signal);
     if (!(await this.#writer.write(change, announcement, commits, signal))) return;
     followed.told = { at, world };
-    this.#letGo(followed, change.state === 'closed' || (change.state === 'merged' && isOver(announcement)));
+    if (change.state === 'closed' || (change.state === 'merged' && isOver(announcement))) this.#letGo(change.number);
   }
 
   /** null: all of it lies on the branch already, by another change or because the forge has not heard of the merge yet. */
-  async #proposal({ change }: Followed, all: Touched, signal: AbortSignal): Promise<Announcement | null> {
-    const { forge, settings } = this.#deps;
-    const { opsRepo, world } = this.#context;
-    const touched = await newIn(all, world().tips.tip, this.#context);
+  async #proposal(followed: Followed, all: Touched, signal: AbortSignal): Promise<Announcement | null> {
+    const { change } = followed;
+    const touched = await newIn(all, this.#context.world().tips.tip, this.#context);
     if (countOf(touched) === 0 && countOf(all) > 0 && change.state === 'open') return null;
     const isAsked = touched.actions.length > 0 && change.state === 'open';
-    const tools = { opsRepo, forgeAdmins: settings.forgeAdmins };
-    const reviews = isAsked ? await readReviews(change, forge, tools, signal) : null;
+    const reviews = isAsked ? await this.#reviewsOf(followed, signal) : null;
     return describeProposal(change, touched, reviews, this.#tools(signal));
+  }
+
+  /** Of this head; what was read is described again in each new world, and not asked for again. */
+  async #reviewsOf(followed: Followed, signal: AbortSignal): Promise<Reviews> {
+    const { forge, settings } = this.#deps;
+    const { opsRepo, clock } = this.#context;
+    const { change, reviews } = followed;
+    const at = clock.monotonic();
+    if (reviews?.head === change.head && at - reviews.at < this.#pauseMs) return { ...reviews.reviews, change };
+    const commits = await this.#commitsOf(followed, signal);
+    const tools = { opsRepo, forgeAdmins: settings.forgeAdmins, commits };
+    const read = await readReviews(change, forge, tools, signal);
+    followed.reviews = { at, head: change.head, reviews: read };
+    return read;
+  }
+
+  /** A list without the head is kept for nobody: the forge may not have come to it yet. */
+  async #commitsOf(followed: Followed, signal: AbortSignal): Promise<readonly ChangeCommit[]> {
+    const { head, number } = followed.change;
+    if (followed.commits?.head === head) return followed.commits.commits;
+    const commits = await this.#deps.forge.commits(number, signal);
+    if (commits.some(({ oid }) => oid === head)) followed.commits = { head, commits };
+    return commits;
   }
 
   async #besideOf(followed: Followed, touched: Touched, signal: AbortSignal): Promise<Beside> {
@@ -223,7 +256,8 @@ class ForgeAnnouncer implements Announcer {
     if (beside?.head === head && beside.state === state) return beside.commits;
     const changes = [...this.#followed.values()].filter((other) => other !== followed).map((other) => other.change);
     const others = new Set(changes.flatMap((other) => (other.merge === null ? [other.head] : [other.merge.commit])));
-    const tools = { forge: this.#deps.forge, opsRepo: this.#context.opsRepo, heads, others };
+    const own = await this.#commitsOf(followed, signal);
+    const tools = { own, opsRepo: this.#context.opsRepo, heads, others };
     const commits = await besideOf(change, touched, tools, signal);
     followed.beside = { head, state, commits };
     heads.add(head);
@@ -244,11 +278,11 @@ class ForgeAnnouncer implements Announcer {
     return made;
   }
 
-  #letGo({ change: { number } }: Followed, isOverNow: boolean): void {
-    if (!isOverNow) return;
+  #letGo(number: number): void {
     this.#followed.delete(number);
     this.#merges.forget(number);
     this.#writer.forget(number);
+    this.#rests.forget(subjectOf(number));
   }
 
   #complain(error: unknown): void {
@@ -263,6 +297,4 @@ class ForgeAnnouncer implements Announcer {
   }
 }
 
-function countOf({ actions, gated }: Touched): number {
-  return actions.length + gated.length;
-}
+const subjectOf = (change: number) => `change ${change}`;

@@ -1,6 +1,5 @@
-import type { Change } from '../../domain/change.ts';
+import type { Change, ChangeCommit } from '../../domain/change.ts';
 import type { Oid } from '../../domain/ids.ts';
-import type { Forge } from '../../ports/forge.ts';
 import type { OpsRepo } from '../../ports/ops-repo.ts';
 import type { Touched } from './touched.ts';
 
@@ -15,7 +14,8 @@ export interface Beside {
 }
 
 export interface BesideTools {
-  readonly forge: Forge;
+  /** Commits of the change, as the forge lists them. */
+  readonly own: readonly ChangeCommit[];
   readonly opsRepo: OpsRepo;
   /** Heads that the change had, as far as they were seen. */
   readonly heads: Iterable<Oid>;
@@ -26,14 +26,13 @@ export interface BesideTools {
 /** Each commit that was left behind costs a call: of a change with more commits only the heads that were seen. */
 const MOST = 20;
 
-/** The head can move after the merge: it counts while it holds the same bytes. Errors: those of forge and ops repo. */
+/** The head can move after the merge: it counts while it holds the same bytes. Errors: those of the ops repo. */
 export async function besideOf(
-  { number, state, head, merge }: Change,
+  { state, head, merge }: Change,
   touched: Touched,
-  { forge, opsRepo, heads, others }: BesideTools,
+  { own, opsRepo, heads, others }: BesideTools,
   signal: AbortSignal,
 ): Promise<Beside> {
-  const own = await forge.commits(number, signal);
   const seen = new Set([...(own.length > MOST ? [] : own.map(({ oid }) => oid)), ...heads]);
   const earlier = [...seen].filter((commit) => commit !== head && commit !== merge?.commit && !others.has(commit));
   if (state === 'open') return { current: [head], same: [], left: earlier };

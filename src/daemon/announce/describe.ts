@@ -139,9 +139,17 @@ async function progressOf(plan: Plan, change: Change, tools: DescribeTools): Pro
     const blob = context.journal.view().entries.get(id)?.blob ?? candidate?.file.entry.oid;
     return ofBytes(blob ?? plan.blob, plan, { kind: 'running', step: line.state });
   }
-  if (candidate === undefined) return { kind: 'withdrawn' };
+  if (candidate === undefined) return notThere(change, context);
   const { code, message, hint } = line?.reason ?? reason('ERR_SLOT', 'its turn has not come yet');
   return ofBytes(candidate.file.entry.oid, plan, { kind: 'waiting', code, message, hint });
+}
+
+/** Gone from the branch, or the forge tells of a merge before git was asked again. */
+async function notThere({ merge }: Change, { opsRepo, world }: StoryContext): Promise<Progress> {
+  const isSeen = merge === null || (await opsRepo.isAncestor(merge.commit, world().tips.tip));
+  if (isSeen) return { kind: 'withdrawn' };
+  const soon = reason('ERR_SLOT', 'it is merged, and the dispatcher looks at the branch again in a moment');
+  return { kind: 'waiting', code: soon.code, message: soon.message, hint: soon.hint };
 }
 
 function ofBytes(blob: string, plan: Plan, fate: Fate): Progress {

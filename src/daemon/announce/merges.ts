@@ -5,6 +5,7 @@ import type { Forge } from '../../ports/forge.ts';
 import type { StoryContext } from '../../story/context.ts';
 import { recentResults } from '../../story/recent-results.ts';
 import { readResult } from '../../story/record-result.ts';
+import type { Rests } from './rests.ts';
 
 interface Asked {
   /** Of the merged change that brought it; null: none, or not yet. */
@@ -37,13 +38,15 @@ interface Place {
 export class Merges {
   readonly #forge: Forge;
   readonly #context: StoryContext;
+  readonly #rests: Rests;
   readonly #asked = new Map<Oid, Asked>();
   /** The tip up to which the branch was looked through; null: nothing was yet. */
   #seen: Oid | null = null;
 
-  constructor(forge: Forge, context: StoryContext) {
+  constructor(forge: Forge, context: StoryContext, rests: Rests) {
     this.#forge = forge;
     this.#context = context;
+    this.#rests = rests;
   }
 
   /** Notes what there is, without the forge: what ends while that is away is told later. Errors: those of the ops repo. */
@@ -61,22 +64,24 @@ export class Merges {
     }
   }
 
-  /** Those that were not answered before. Errors: those of the forge; what was not answered is asked again. */
+  /** Those that were not answered before. Errors: those of `Rests`; what was not answered is asked again. */
   async find(signal: AbortSignal): Promise<readonly Change[]> {
     const now = this.#context.clock.monotonic();
-    const due = [...this.#asked].filter(([, { change, times, next }]) => {
-      return change === null && times <= AGAIN_MS.length && now >= next;
+    const due = [...this.#asked].filter(([commit, { change, times, next }]) => {
+      const isOpen = change === null && times <= AGAIN_MS.length && now >= next;
+      return isOpen && !this.#rests.isResting(subjectOf(commit));
     });
     const found = new Map<number, Change>();
     for (const [commit, { times }] of due.slice(0, AT_ONCE)) {
-      const change = await this.#forge.changeOf(commit, signal);
-      const isOurs = change?.state === 'merged' && change.base === this.#context.settings.branch;
-      this.#asked.set(commit, {
-        change: isOurs ? change.number : null,
-        times: times + 1,
-        next: now + (AGAIN_MS[times] ?? 0),
-      });
-      if (isOurs) found.set(change.number, change);
+      const ask = async () => {
+        const change = await this.#forge.changeOf(commit, signal);
+        const isOurs = change?.state === 'merged' && change.base === this.#context.settings.branch;
+        const next = now + (AGAIN_MS[times] ?? 0);
+        this.#asked.set(commit, { change: isOurs ? change.number : null, times: times + 1, next });
+        if (isOurs) found.set(change.number, change);
+        return true;
+      };
+      await this.#rests.attempt(subjectOf(commit), ask, signal);
     }
     return [...found.values()];
   }
@@ -115,16 +120,22 @@ export class Merges {
     return [...lately.map(({ commit }) => commit), ...earlier];
   }
 
+  /** Only what we recorded ourselves: anybody who may push can write a file, and what it says leads to no path of git's. */
   async #endedLately(): Promise<readonly Place[]> {
-    const { opsRepo, clock } = this.#context;
-    const places: Place[] = [];
+    const { opsRepo, clock, ownResults, world } = this.#context;
     const since = clock.now().getTime() - DAY_MS;
-    for (const { entry, recordedAt } of await recentResults(this.#context, RECENT)) {
-      if (Date.parse(recordedAt) < since) continue;
-      const result = await readResult(entry.oid, opsRepo);
-      const commit = result?.action.commit ?? '';
-      if (result !== null && isOid(commit)) places.push({ path: result.action.path, commit });
+    const recent = await recentResults(this.#context, RECENT);
+    const entries = recent.filter(({ recordedAt }) => Date.parse(recordedAt) >= since).map(({ entry }) => entry);
+    const whose = await ownResults.judge(world().tips.tip, entries);
+    const places: Place[] = [];
+    for (const { path, oid } of entries) {
+      if (whose.get(path)?.kind !== 'own') continue;
+      const commit = (await readResult(oid, opsRepo))?.action.commit ?? '';
+      if (isOid(commit)) places.push({ path: `${path.slice(0, -RESULT.length)}.toml`, commit });
     }
     return places;
   }
 }
+
+const RESULT = '.result.json';
+const subjectOf = (commit: Oid) => `commit ${commit}`;

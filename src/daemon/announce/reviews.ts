@@ -28,18 +28,20 @@ export interface ReviewTerms {
 
 const RULE = 'forge-review';
 
+interface ReadTools {
+  readonly opsRepo: OpsRepo;
+  readonly forgeAdmins: boolean;
+  readonly commits: readonly ChangeCommit[];
+}
+
 /** Errors: those of forge and ops repo. */
 export async function readReviews(
   change: Change,
   forge: Forge,
-  { opsRepo, forgeAdmins }: { readonly opsRepo: OpsRepo; readonly forgeAdmins: boolean },
+  { opsRepo, forgeAdmins, commits }: ReadTools,
   signal: AbortSignal,
 ): Promise<Reviews> {
-  const [reviews, commits, history] = await Promise.all([
-    forge.reviews(change.number, signal),
-    forge.commits(change.number, signal),
-    forge.history(change, signal),
-  ]);
+  const [reviews, history] = await Promise.all([forge.reviews(change.number, signal), forge.history(change, signal)]);
   const wanted = reviews.flatMap(({ commit }) => (isOid(commit) ? [commit] : []));
   const there = wanted.length === 0 ? new Set<Oid>() : await opsRepo.obtain([...new Set(wanted)], signal);
   const accounts = new Map(reviews.map(({ by }) => [by.id, by] as const));

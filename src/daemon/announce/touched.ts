@@ -9,12 +9,35 @@ export interface Touched {
   readonly actions: readonly TreeEntry[];
   /** Policy and formulas; `entry` null: deleted. */
   readonly gated: readonly { readonly path: string; readonly entry: TreeEntry | null }[];
-  /** Actions that were not looked at, because there are too many. */
+  /** Actions and gated files that were not looked at, because there are too many. */
   readonly omitted: number;
 }
 
 /** More would make one change cost as much as the whole branch. */
 const MOST = 200;
+
+export const NOTHING: Touched = { actions: [], gated: [], omitted: 0 };
+
+export function countOf({ actions, gated }: Touched): number {
+  return actions.length + gated.length;
+}
+
+type Folders = Pick<StoryContext['settings'], 'actionsDir' | 'formulasDir'>;
+
+/** Whether there is anything to look at: what anybody proposes is not even fetched without. */
+export function concernsUs(files: readonly string[], policyFile: string, folders: Folders): boolean {
+  const { actions, gated } = pathsOf(files, policyFile, folders);
+  return actions.length + gated.length > 0;
+}
+
+/** The policy first, so that no number of formulas can hide it. */
+function pathsOf(files: readonly string[], policyFile: string, { actionsDir, formulasDir }: Folders) {
+  const actions = files.filter((path) => path.startsWith(`${actionsDir}/`) && isActionPath(path));
+  const gated = files.filter((path) => isGated(path, { formulasDir, policyFile }));
+  return { actions, gated: gated.toSorted((one, other) => rank(one, policyFile) - rank(other, policyFile)) };
+}
+
+const rank = (path: string, policyFile: string) => (path === policyFile ? 0 : 1);
 
 /** `commit` holds the change: its head, or what it was merged as. Errors: those of the ops repo. */
 export async function touchedIn(
@@ -23,18 +46,16 @@ export async function touchedIn(
   policyFile: string,
   { opsRepo, settings }: StoryContext,
 ): Promise<Touched> {
-  const { actionsDir, formulasDir } = settings;
-  const paths = files.filter((path) => path.startsWith(`${actionsDir}/`) && isActionPath(path));
+  const paths = pathsOf(files, policyFile, settings);
   const actions: TreeEntry[] = [];
-  for (const path of paths.slice(0, MOST)) {
+  for (const path of paths.actions.slice(0, MOST)) {
     const entry = await opsRepo.entryAt(commit, path);
     if (entry !== null) actions.push(entry);
   }
   const gated: { path: string; entry: TreeEntry | null }[] = [];
-  for (const path of files.filter((each) => isGated(each, { formulasDir, policyFile })).slice(0, MOST)) {
-    gated.push({ path, entry: await opsRepo.entryAt(commit, path) });
-  }
-  return { actions, gated, omitted: Math.max(0, paths.length - MOST) };
+  for (const path of paths.gated.slice(0, MOST)) gated.push({ path, entry: await opsRepo.entryAt(commit, path) });
+  const omitted = Math.max(0, paths.actions.length - MOST) + Math.max(0, paths.gated.length - MOST);
+  return { actions, gated, omitted };
 }
 
 /** Without what lies on the branch just the same already: it is not this change that brings it. */

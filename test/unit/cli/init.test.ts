@@ -272,6 +272,22 @@ describe('edge-dispatcher init --trust', () => {
     });
   });
 
+  it('names every edit of policy and formulas since the commit that was trusted before, for it accepts them', async () => {
+    await trust('HEAD');
+    writeFiles(ops, { 'vault/formulas/more.toml': 'name = "more"\ndescription = "d"\ncommand = ["true"]\n' });
+    await plainGit(ops, ['add', '.']);
+    await plainGit(ops, ['commit', '--quiet', '-m', 'more']);
+    const second = await plainGit(ops, ['rev-parse', 'HEAD']);
+    writeFiles(ops, { 'vault/notes.md': 'no rule' });
+    await plainGit(ops, ['add', '.']);
+    await plainGit(ops, ['commit', '--quiet', '-m', 'notes']);
+    const { stdout } = await trust('HEAD');
+    expect(stdout).toContain(
+      `edits that nobody approved included. Look at each of these:\n  ${second.slice(0, 12)}  vault/formulas/more.toml\n\n`,
+    );
+    expect((await trust('HEAD')).stdout).not.toContain('nobody approved');
+  });
+
   it('says until the commit is pushed that nothing is in force yet, and that a variable of the environment wins', async () => {
     expect((await trust('HEAD')).stdout).toContain('git push');
     await plainGit(ops, ['init', '--quiet', '--bare', '--initial-branch=main', 'edge-data/ops.git']);

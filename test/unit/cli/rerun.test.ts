@@ -69,6 +69,16 @@ describe('edge-dispatcher rerun', () => {
     );
   });
 
+  it('says to open a change where the branch is reached through a forge', async () => {
+    const config = path.resolve(import.meta.dirname, '../../fixtures/configs/good/https-with-token.toml');
+    writeFiles(root, { 'dispatcher.toml': readFileSync(config, 'utf8') });
+    const { stdout } = await say(root, ['rerun', 'a']);
+    expect(stdout).toContain('\n  git switch -c rerun-a-r2\n  git add vault/actions/2026/a-r2.toml\n');
+    expect(stdout).toContain(
+      '\n  git push -u origin HEAD\nand open a change of that branch, have it reviewed and merged',
+    );
+  });
+
   it('says of an action without a result that both may run', async () => {
     const { code, stdout } = await say(root, ['rerun', 'a']);
     expect(code).toBe(0);

@@ -3,6 +3,7 @@ import { describe, expect, it, test } from 'vitest';
 import { type AnnouncedFile, type Announcement, markerOf } from '../../../src/domain/announcement.ts';
 import { standingOf } from '../../../src/domain/announcement-standing.ts';
 import { announcementText } from '../../../src/domain/announcement-text.ts';
+import { policyDifference } from '../../../src/domain/gated-difference.ts';
 import { codeSpan, link } from '../../../src/domain/markdown.ts';
 import { emptyPlan } from '../../../src/domain/plan.ts';
 import { unsafeCharacter } from '../../../src/domain/text.ts';
@@ -267,4 +268,78 @@ test('a span of code shows the text as it is where it is harmless', () => {
 
 test('the marker names the repo', () => {
   expect(markerOf('f'.repeat(40))).toBe('<!-- edge-dispatcher:ffffffffffff -->');
+});
+
+describe('what a change could want to hide', () => {
+  const account = (login: string) => ({ url: 'https://forge.example', id: 66, login });
+  const formula = (index: number): AnnouncedFile => {
+    const differences = Array.from({ length: 40 }, (_, field) => {
+      return { what: 'field', name: `env${field}`, before: null, after: 'x'.repeat(199) };
+    });
+    return { path: `vault/formulas/a${index}.toml`, kind: 'formula', standing: 'proposed', message: null, differences };
+  };
+
+  it('is never an approver: they come before the tiers, however many of these there are (R23)', () => {
+    const tiers = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`f${index}`, 'low' as const]));
+    const approvers = [{ name: 'mallory', forge: account('mallory'), keys: [] }];
+    const differences = policyDifference(null, { tiers, approvers });
+    const text = announcementText({ ...base, files: [{ ...file('proposed'), differences }] });
+    expect(differences[0]).toMatchObject({ what: 'approver', name: 'mallory' });
+    expect(text).toContain('**added** approver `mallory`');
+    expect(text).toContain('… and 20 more differences');
+    expect(text).toContain('not all of it is shown here');
+  });
+
+  it('is no approver behind many others, nor the last key of a long one', () => {
+    const key = (index: number) => `key ssh-ed25519 ${'A'.repeat(68)}${index} of p${index}`;
+    const after = Array.from({ length: 12 }, (_, index) => key(index)).join(', ');
+    const differences = Array.from({ length: 45 }, (_, index) => {
+      return { what: 'approver', name: `Anna${index}`, before: null, after };
+    });
+    const text = announcementText({ ...base, files: [{ ...file('proposed'), differences }] });
+    expect(text.match(/\*\*added\*\* approver/g)).toHaveLength(45);
+    expect(text.split(key(11))).toHaveLength(46);
+    expect(text).not.toContain('not all of it is shown');
+  });
+
+  it('is not the policy behind formulas', () => {
+    const differences = [{ what: 'approver', name: 'mallory', before: null, after: 'k'.repeat(400) }];
+    const files = [1, 2, 3, 4, 5].map(formula);
+    const text = announcementText({ ...base, files: [...files, { ...file('proposed'), differences }] });
+    expect(text.indexOf('### policy')).toBeLessThan(text.indexOf('### formula'));
+    expect(text).toContain('**added** approver `mallory`');
+  });
+
+  it('is said in the headline where the comment has no room for it, and the comment fits all the same', () => {
+    const approver = { what: 'approver', name: 'A', before: null, after: '\u202E'.repeat(6_000) };
+    const differences = [approver, { ...approver, name: 'B' }, { ...approver, name: 'C', after: 'key of mallory' }];
+    const text = announcementText({
+      ...base,
+      files: [{ ...file('proposed'), differences }, ...[1, 2, 3].map(formula)],
+    });
+    const headline = text.split('\n')[2];
+    expect(headline).toContain('not all of it is shown here');
+    expect(text).toContain('`key of mallory`');
+    expect(text.length).toBeLessThan(65_536);
+  });
+
+  it('is said in the headline where files were not looked at, or a value is too long', () => {
+    const long = { what: 'field', name: 'command', before: null, after: 'x'.repeat(5_000) };
+    const one = { ...formula(1), differences: [{ ...long, after: 'x' }] };
+    const headline = (part: Partial<Announcement>) => announcementText({ ...base, ...part }).split('\n')[2];
+    expect(headline({ files: [one] })).not.toContain('not all of it is shown here');
+    expect(headline({ files: [one], omitted: 1 })).toContain('not all of it is shown here');
+    expect(headline({ files: [{ ...one, differences: [long] }] })).toContain('not all of it is shown here');
+  });
+});
+
+test('a status is never cut within a character', () => {
+  for (let length = 100; length < 150; length += 1) {
+    const path = `${'x'.repeat(length)}\u{1F600}\u{1F600}zzzzzzzzzzzzzzzzzzzzzzzzzzzz.toml`;
+    const plan = { ...emptyPlan({ id: null, path, blob: '', committed: false }), approval: good.approval };
+    const { description } = standingOf({ ...base, actions: [{ plan, progress: { kind: 'proposed' } }] });
+    expect(description).not.toMatch(/\p{Surrogate}/u);
+    expect(description).not.toContain(String.raw`\u{D83D}`);
+    expect(description.length).toBeLessThanOrEqual(140);
+  }
 });

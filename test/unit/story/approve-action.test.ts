@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { type Oid, oid } from '../../../src/domain/ids.ts';
 import type { Requirement, RuleVerdict } from '../../../src/domain/verdict.ts';
 import { TransientError } from '../../../src/errors.ts';
 import type { ApprovalRule, ApprovalSubject } from '../../../src/ports/approval.ts';
+import { approveAction } from '../../../src/story/approve-action.ts';
+import { readAction } from '../../../src/story/read-action.ts';
+import { isWaiting } from '../../../src/story/waiting.ts';
 import { MemoryForge } from '../../fakes/memory-forge.ts';
 import { NOBODY, StoryBench } from '../../fakes/story-bench.ts';
 
@@ -83,6 +87,28 @@ describe('an approval', () => {
     const { report } = await bench.once({ settings });
     expect(report.waiting).toMatchObject([{ id: 'a', reason: { code: 'ERR_FORMULA_CHANGED' } }]);
     expect(bench.engine.executions).toEqual([]);
+  });
+
+  it('beside a version of its formula whose own edit is not approved yet waits for just that (R22)', async () => {
+    const edited = oid('e'.repeat(40));
+    const { bench } = setUp(() => met('2026-03-31T11:00:00Z', edited));
+    const context = await bench.process({ settings }).context();
+    const world = context.world();
+    const [candidate] = world.candidates.values();
+    const read = candidate && (await readAction(candidate, world, context.opsRepo));
+    if (read === undefined || isWaiting(read)) throw new Error('it can not be read');
+    const told = { code: 'ERR_NEEDS_APPROVAL', message: 'not yet' } as const;
+    const beside = (path: string, blob: Oid) => {
+      const pending = [{ path, blob, commit: read.candidate.commit, reason: told }];
+      return approveAction(read, { ...world, inForce: { ...world.inForce, pending } }, context);
+    };
+    const early = 'the formula version that was approved with it is not in force yet';
+    const reason = { code: 'ERR_FORMULA_CHANGED', message: expect.stringContaining('beside another version') };
+    expect(await beside('vault/formulas/tidy.toml', edited)).toMatchObject({
+      reason: { ...reason, message: early, hint: expect.stringContaining('edit of its formula') },
+    });
+    expect(await beside('vault/formulas/tidy.toml', oid('d'.repeat(40)))).toMatchObject({ reason });
+    expect(await beside('vault/formulas/other.toml', edited)).toMatchObject({ reason });
   });
 
   it('that is denied for good is a refusal; one that can still come is not', async () => {

@@ -110,6 +110,24 @@ describe('a result', () => {
     expect(hint).toContain('trusted_commit');
   });
 
+  it.each([
+    ['unsigned', /move trusted_commit.*`init --trust`.*Do not rerun what may have run\.$/],
+    ['unknown-key', /Find out who/],
+  ] as const)('that is %s has a hint of its own kind', (signature, hint) => {
+    const foreign: ForeignResult = {
+      kind: 'foreign',
+      path: X,
+      blob: root,
+      commit: root,
+      author: 'Mia',
+      committedAt: null,
+      isMerge: false,
+      signature,
+      fingerprint: null,
+    };
+    expect(foreignReason(foreign).hint).toMatch(hint);
+  });
+
   it('from before signing counts where the very same bytes lie at its path in the trusted commit', async () => {
     const trusted = commit({ [X]: 'old', [Y]: 'old' });
     results = open(trusted);

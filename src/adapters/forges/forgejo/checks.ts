@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Check } from '../../../domain/check.ts';
+import { printable } from '../../../domain/text.ts';
 import { checkLines, transportCheck } from '../shared/check-lines.ts';
 import { permissionOf } from './admins.ts';
 import type { RepoApi } from './api.ts';
@@ -71,10 +72,13 @@ async function checkRepository({ api, dialect, repo }: Checked, signal: Signal):
   if (found.has_pull_requests === false) {
     return bad('repository', 'pull requests are switched off', 'Switch pull requests on in its settings.');
   }
-  if (found.permissions?.push === true) return good('repository', 'it is there, and our token may write to it');
+  // The right of the account: what the scopes of its token leave of it is not told.
+  if (found.permissions?.push === true) {
+    return good('repository', 'it is there, and the account may write to it; scopes show when it first writes');
+  }
   return bad(
     'repository',
-    'our token may only read it',
+    'the account of our token may only read it',
     'Give its account the right to write, and the token write:repository.',
   );
 }
@@ -92,7 +96,11 @@ async function checkEvents({ api, dialect }: Checked, signal: Signal): Promise<C
 
 async function checkAccount({ own, dialect }: Checked, signal: Signal): Promise<Check> {
   const { good } = checkLines(dialect.kind);
-  if ((await own.ask(signal)) !== null) return good('account', 'our token may ask whose it is');
+  const account = await own.ask(signal);
+  if (account !== null) {
+    const login = printable(account.login);
+    return { ...good('account', `our token belongs to ${login}`), account: login };
+  }
   return good('account', 'our token may not ask whose it is (scope read:user): known once it has set a status');
 }
 

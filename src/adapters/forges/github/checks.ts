@@ -53,7 +53,12 @@ async function checkRepository({ api, own, repo }: Checked, signal: Signal): Pro
   if (found.archived === true) {
     return bad('repository', 'it is archived: nothing can be pushed', 'Take it out of the archive.');
   }
-  if (found.permissions?.push === true) return good('repository', 'it is there, and our token may write to it');
+  if (found.permissions?.push === true) {
+    return good(
+      'repository',
+      'it is there; the account may write to it, what the token may shows when it first writes',
+    );
+  }
   // `permissions` are those of a user: of an app they say nothing.
   if ((await own.ask(signal)) === null) return good('repository', 'it is there; the rights of an app are not told');
   return bad('repository', 'our token may only read it', 'Give its account the right to write.');
@@ -85,7 +90,7 @@ async function checkEvents({ api }: Checked, signal: Signal): Promise<Check> {
 
 async function checkAccount({ own }: Checked, signal: Signal): Promise<Check> {
   const found = await own.ask(signal);
-  if (found !== null) return good('account', 'our token may ask whose it is');
+  if (found !== null) return { ...good('account', `our token belongs to ${found.login}`), account: found.login };
   return good('account', 'our token is that of an app: its account is known once it has written a comment');
 }
 
