@@ -86,7 +86,10 @@ export const CODES = {
     hint: 'Look at what was force-pushed; to accept it, run `doctor --accept-history`.',
   },
   ERR_ALREADY_RECORDED: { class: 'waiting', hint: 'It had a result once. Use `rerun` to make a new action of it.' },
-  ERR_FOREIGN_RESULT: { class: 'waiting', hint: 'Somebody else wrote its result file. Find out who; do not rerun what may have run.' },
+  ERR_FOREIGN_RESULT: {
+    class: 'waiting',
+    hint: 'Somebody else wrote its result file. Find out who; do not rerun what may have run.',
+  },
   ERR_CANCEL_UNAPPROVED: {
     class: 'waiting',
     hint: 'Have the cancel file approved as its action was, or let the author of the action commit it.',

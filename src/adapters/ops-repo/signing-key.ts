@@ -77,7 +77,7 @@ async function stateOf(file: string): Promise<string | null> {
 }
 
 /** Throws StalledError (ERR_SIGNING_KEY) when the file can't be read, or others than its owner may. */
-export async function checkSigningKey(file: string): Promise<void> {
+async function checkSigningKey(file: string): Promise<void> {
   const handle = await open(file, 'r').catch((error: unknown) => {
     const isGone = isErrno(error, 'ENOENT', 'ENOTDIR');
     throw unusable(isGone ? 'is not there' : 'can not be read');
