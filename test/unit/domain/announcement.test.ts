@@ -279,7 +279,7 @@ describe('what a change could want to hide', () => {
     return { path: `vault/formulas/a${index}.toml`, kind: 'formula', standing: 'proposed', message: null, differences };
   };
 
-  it('is never an approver: they come before the tiers, however many of these there are (R23)', () => {
+  it('is never an approver: they come before the tiers, however many of these there are', () => {
     const tiers = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`f${index}`, 'low' as const]));
     const approvers = [{ name: 'mallory', forge: account('mallory'), keys: [] }];
     const differences = policyDifference(null, { tiers, approvers });

@@ -51,7 +51,7 @@ describe('a result that somebody else wrote', () => {
   it.each([
     ['signed results', [KEY]],
     ['results that nobody signs', []],
-  ])('leads git to no path that it names, with %s (R23)', async (_, resultKeys) => {
+  ])('leads git to no path that it names, with %s', async (_, resultKeys) => {
     const bench = new AnnounceBench();
     const commit = bench.repo.commitFiles(filesOf('old'));
     bench.repo.commitFiles({ 'vault/actions/old.result.json': forged('old', '../../elsewhere.toml', commit) });
@@ -84,7 +84,7 @@ describe('a result that somebody else wrote', () => {
 const filesOf = (id: string) => ({ [`vault/actions/${id}.toml`]: action(id) });
 
 describe('a change with more files of ours than are looked at', () => {
-  it('counts the others, and never leaves out the policy (R23)', async () => {
+  it('counts the others, and never leaves out the policy', async () => {
     const formulas = Array.from({ length: 250 }, (_, index) => `vault/formulas/a${index}.toml`);
     const bench = new AnnounceBench();
     const context = await bench.process().context();

@@ -30,7 +30,7 @@ function proposeWithCommit(bench: AnnounceBench, number: number): void {
 }
 
 describe('a change that is none of our business', () => {
-  it('is not fetched, however often its head moves (R24)', async () => {
+  it('is not fetched, however often its head moves', async () => {
     const bench = new AnnounceBench();
     const { end } = bench.announcing();
     for (const text of ['one', 'two', 'three']) {
