@@ -11,8 +11,8 @@ const inCi = Boolean(process.env['CI']);
 export default defineConfig({
   test: {
     pool: 'forks',
-    // One more than the cores of the smallest machine: a good part of the time goes in waiting for other processes.
-    maxWorkers: 3,
+    // Twice the cores of the smallest machine: a good part of the time goes in waiting for other processes.
+    maxWorkers: 4,
     // A new process for each file costs as much as most files; test/setup.ts sees to it that none leaves anything open.
     isolate: false,
     testTimeout: 30_000,
