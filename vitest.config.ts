@@ -1,5 +1,6 @@
 import process from 'node:process';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const everyTest = 'test/**/*.test.ts';
 const faults = 'test/**/*.faults.ts';
@@ -8,6 +9,18 @@ const ambient = Object.entries(process.env).map(([name, value = '']) => [name, v
 const realServices = ambient.filter(([name]) => /^(NOMAD|VAULT|BAO|FORGE|EDGE_SMOKE)_/.test(name));
 const inCi = Boolean(process.env['CI']);
 
+/**
+ * What starts processes comes first: to fork costs more the more memory a worker has come to hold, what waits long is
+ * not left over for the end, and many short files last keep all workers busy to the end.
+ */
+class ForkingFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isForking = ({ moduleId }: TestSpecification) => /\/test\/(integration|contract|unit\/cli)\//.test(moduleId);
+    return [...sorted.filter(isForking), ...sorted.filter((file) => !isForking(file))];
+  }
+}
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -15,6 +28,7 @@ export default defineConfig({
     maxWorkers: 4,
     // A new process for each file costs as much as most files; test/setup.ts sees to it that none leaves anything open.
     isolate: false,
+    sequence: { sequencer: ForkingFirst },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     setupFiles: ['test/setup.ts'],
