@@ -1,9 +1,11 @@
 import type { z } from 'zod';
+import type { SidecarJob } from '../domain/config-sidecar.ts';
 import type { SecretText } from '../domain/secret-text.ts';
 import type { Access } from '../ports/access.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Engine } from '../ports/engine.ts';
 import type { Forge } from '../ports/forge.ts';
+import type { IssueTracker } from '../ports/issues.ts';
 import type { Log } from '../ports/log.ts';
 import type { Store } from '../ports/store.ts';
 
@@ -31,6 +33,12 @@ export interface Wanted {
   readonly placementSeconds: number;
   /** How long a wrapper lives, in seconds. */
   readonly wrapSeconds: number;
+  /** Where runs redeem what they are granted; null: not in a Vault. */
+  readonly vaultAddress: string | null;
+  /** What the job of sidecars has; null: there are no sidecars. */
+  readonly sidecar: SidecarJob | null;
+  /** Nomad's namespace of the jobs; null: the engine is another one. */
+  readonly engineNamespace: string | null;
 }
 
 interface Mount {
@@ -64,6 +72,8 @@ export interface Catalogue {
   readonly variants: readonly { readonly job: string; readonly mounts: readonly string[] }[];
   /** Names of all secrets that a formula may ask for, sorted. */
   readonly secrets: readonly string[];
+  /** The longest that a sidecar may run, in seconds; null: there are none. */
+  readonly sidecarSeconds: number | null;
 }
 
 /**
@@ -95,9 +105,19 @@ export interface ForgeOptions {
 /** Either the secret itself, or the file that it is read from at every use (tokens are rotated). */
 export type SecretSource = SecretText | { readonly file: string };
 
+interface ForgeTools {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Both open nothing and never fail for an outside service: `check` does. */
 export interface ForgeFactory {
-  /** Opens nothing and never fails for an outside service: `check` does. */
-  create(options: ForgeOptions, tools: { readonly clock: Clock; readonly log: Log }): Forge;
+  create(options: ForgeOptions, tools: ForgeTools): Forge;
+  /**
+   * The issues of `options.repo`, which need not be the ops repo; `branch` is not used. The admin token need not be one
+   * of this repository: where it may not ask who may write to it, what the other token can see has to do.
+   */
+  issues(options: ForgeOptions, tools: ForgeTools): IssueTracker;
 }
 
 export interface EngineFactory extends Factory<EngineTools, Engine> {}

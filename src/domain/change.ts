@@ -69,14 +69,3 @@ export interface ChangeHistory {
   /** When it was last moved to another base branch: what was shown before then was another difference. null: never. */
   readonly retargetedAt: string | null;
 }
-
-export interface Issue {
-  readonly number: number;
-  readonly url: string;
-  readonly title: string;
-  readonly body: string;
-  readonly author: Account;
-  readonly labels: readonly string[];
-  readonly state: 'open' | 'closed';
-  readonly updatedAt: string;
-}

@@ -1,9 +1,9 @@
 import type { Check } from '../domain/check.ts';
-import type { ActionId, AttemptToken, Oid } from '../domain/ids.ts';
+import type { AttemptToken, Oid, RunId } from '../domain/ids.ts';
 import type { AccessFragment } from '../domain/payload.ts';
 
 export interface GrantRequest {
-  readonly id: ActionId;
+  readonly id: RunId;
   readonly attempt: number;
   readonly token: AttemptToken;
   readonly blobs: { readonly action: Oid; readonly formula: Oid };

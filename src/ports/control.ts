@@ -6,10 +6,10 @@ export interface Control {
   paused(): Promise<{ readonly by: string; readonly at: string } | null>;
   pause(by: string): Promise<void>;
   resume(): Promise<void>;
-  /** The wish to cancel this action, null if nobody asked. */
+  /** The wish to cancel this action or sidecar, null if nobody asked. */
   stopRequest(id: string): Promise<StopRequest | null>;
   requestStop(id: string, request: StopRequest): Promise<void>;
-  /** After the action's end. */
+  /** After its end. */
   clearStop(id: string): Promise<void>;
   /** Calls back soon after something was asked (a hint only); ends with the signal. */
   onChange(callback: () => void, signal: AbortSignal): void;

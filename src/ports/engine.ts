@@ -5,7 +5,7 @@ import type { Run, RunStatus, StopRequest } from '../domain/run.ts';
 /** What is sent to the engine. Written to disk before the claim, so that a restart sends the very same bytes. */
 export interface DispatchRequest {
   readonly token: AttemptToken;
-  /** Engine job of the formula (`vault-runner`). */
+  /** Engine job of the formula (`vault-runner`), or `sidecar`. */
   readonly job: string;
   readonly meta: {
     readonly action_id: string;
@@ -13,6 +13,9 @@ export interface DispatchRequest {
     readonly formula: string;
     readonly mounts: string;
     readonly secrets_csv: string;
+    /** Of a sidecar only. */
+    readonly issue_number?: string;
+    readonly project_toml?: string;
   };
   /** `encodePayload` of the payload. Holds the wrapping token. */
   readonly payload: Uint8Array;

@@ -1,4 +1,4 @@
-import type { Account, Change, ChangeCommit, ChangeHistory, Issue, Review } from '../domain/change.ts';
+import type { Account, Change, ChangeCommit, ChangeHistory, Review } from '../domain/change.ts';
 import type { Check } from '../domain/check.ts';
 import type { Oid } from '../domain/ids.ts';
 
@@ -54,6 +54,4 @@ export interface Forge {
    * our own account, edited where its text differs, made where there is none.
    */
   comment(change: number, marker: string, body: string, signal?: AbortSignal): Promise<void>;
-  /** Open issues that carry all these labels, checked on each issue, whatever the forge filtered. Newest first. */
-  issues(labels: readonly string[], signal?: AbortSignal): Promise<readonly Issue[]>;
 }

@@ -113,7 +113,7 @@ export interface OpsRepo {
    */
   introducers(merge: Oid, path: string, blob: Oid): Promise<readonly Oid[]>;
   /** Paths of all files ending in `suffix` that any commit reachable from `to` (and not from `from`) ever added. */
-  everAdded(from: Oid | null, to: Oid, under: string, suffix: string): Promise<readonly string[]>;
+  everAdded(from: Oid | null, to: Oid, under: readonly string[], suffix: string): Promise<readonly string[]>;
   isAncestor(ancestor: Oid, descendant: Oid): Promise<boolean>;
   /** Where two lines parted: their best common ancestors, several after criss-cross merges; empty: they have none. */
   mergeBases(one: Oid, other: Oid): Promise<readonly Oid[]>;

@@ -1,13 +1,11 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/clock.ts';
 import type { ForgeFactory, ForgeOptions } from '../../src/adapters/factory.ts';
 import type { Account, Change } from '../../src/domain/change.ts';
 import { type Oid, oid } from '../../src/domain/ids.ts';
 import { SecretText } from '../../src/domain/secret-text.ts';
-import { StalledError, TransientError } from '../../src/errors.ts';
 import type { CommitStatus, Forge } from '../../src/ports/forge.ts';
+import { askedAgain, closedPort, failureOf, limitingServer, OUTAGE, STALLED } from '../fakes/forge-failures.ts';
 import type { Kind, OpenStage, Stage } from '../fakes/forge-stage.ts';
 import { silentLog } from '../fakes/tools.ts';
 
@@ -222,16 +220,6 @@ export function forgePortContract({ kind, factory, opened, timeout }: Asked): vo
       ]);
     });
 
-    it('lists issues by their labels, and none for a label that nobody made', async () => {
-      const [one, other] = [`one-${kind}`, `other-${kind}`];
-      const both = await stage.issue('dev1', 'both', [one, other]);
-      const single = await stage.issue('dev1', 'single', [one]);
-      expect((await forge.issues([one])).map(({ number }) => number)).toEqual([single, both]);
-      expect((await forge.issues([one, other])).map(({ number }) => number)).toEqual([both]);
-      expect(await forge.issues([`no-such-${kind}`])).toEqual([]);
-      expect(await forge.issues([one, `no-such-${kind}`])).toEqual([]);
-    });
-
     const calls: readonly (readonly [name: string, call: (asked: Forge) => Promise<unknown>])[] = [
       ['changeOf', (asked) => asked.changeOf(made.mergeCommit)],
       ['change', (asked) => asked.change(made.merged)],
@@ -244,18 +232,15 @@ export function forgePortContract({ kind, factory, opened, timeout }: Asked): vo
       ['isAdmin', async (asked) => asked.isAdmin(await account('approver1'))],
       ['setStatus', (asked) => asked.setStatus(made.openHead, STATUS)],
       ['comment', (asked) => asked.comment(made.open, '<!-- marker -->', 'text')],
-      ['issues', (asked) => asked.issues([])],
     ];
     const asWith = (token: ForgeOptions['token']): Forge => create({ token, adminToken: token });
-    const STALLED = { class: StalledError, code: 'ERR_FORGE_DENIED' };
-    const OUTAGE = { class: TransientError, code: 'ERR_FORGE_UNAVAILABLE' };
 
     it.each(calls)('%s is an outage while the forge is away (R1)', async (_name, call) => {
       expect(await failureOf(call(create({ url: await closedPort() })))).toMatchObject(OUTAGE);
     });
 
     it.each(calls)('%s waits as long as a limit names (R1)', async (_name, call) => {
-      const limiting = await listen(429, { 'retry-after': `${RETRY_AFTER_S}` });
+      const limiting = await limitingServer(RETRY_AFTER_S);
       const limited = await failureOf(call(create({ url: limiting.url })));
       await limiting.close();
       expect(limited).toMatchObject({ ...OUTAGE, retryAfterMs: RETRY_AFTER_S * 1000 });
@@ -269,50 +254,4 @@ export function forgePortContract({ kind, factory, opened, timeout }: Asked): vo
       expect(await failureOf(call(asWith(opened().options(kind, 'outsider1').token)))).toMatchObject(STALLED);
     });
   });
-}
-
-/** After an outage, as callers do: a forge was seen to make a comment and to fail all the same. */
-async function askedAgain(call: () => Promise<unknown>): Promise<void> {
-  await call().catch((error: unknown) => {
-    if (!(error instanceof TransientError)) throw error;
-    return call();
-  });
-}
-
-interface Failure {
-  /** The class of the error; the answer itself where there is none. */
-  readonly class: unknown;
-  readonly code?: unknown;
-  readonly retryAfterMs?: unknown;
-}
-
-async function failureOf(call: Promise<unknown>): Promise<Failure> {
-  try {
-    return { class: await call };
-  } catch (error) {
-    if (error instanceof TransientError)
-      return { class: TransientError, code: error.code, retryAfterMs: error.retryAfterMs };
-    if (error instanceof StalledError) return { class: StalledError, code: error.code };
-    throw error;
-  }
-}
-
-/** Address at which nobody listens any more. */
-async function closedPort(): Promise<string> {
-  const { url, close } = await listen(429, {});
-  await close();
-  return url;
-}
-
-/** Answers everything so. */
-async function listen(status: number, headers: Readonly<Record<string, string>>) {
-  const server = createServer((_request, response) => response.writeHead(status, headers).end('{}'));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  const close = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
-  return { url: `http://127.0.0.1:${port}`, close };
 }

@@ -126,7 +126,6 @@ function stageOf(forge: DemoForge): Stage {
     },
     permission: async (name, role) => forge.setPermission(name, role),
     deleteUser: async (name) => forge.deleteUser(name),
-    issue: async (by, title, labels) => forge.openIssue(by, { title, labels }).number,
     async comment(by, change, body) {
       forge.comment(by, change, body);
     },

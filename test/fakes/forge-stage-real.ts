@@ -71,7 +71,6 @@ class RealStage implements Stage {
   readonly #drafts = new Map<string, number>();
   readonly #users = new Set<string>();
   readonly #forks = new Set<string>();
-  #labels: ReadonlyMap<string, number> = new Map();
 
   constructor(api: RealApi, store: GitStore) {
     this.#api = api;
@@ -282,18 +281,6 @@ class RealStage implements Stage {
   async deleteUser(name: string): Promise<void> {
     await this.#api.admin({ method: 'DELETE', path: `/admin/users/${this.login(name)}` });
     this.#users.delete(name);
-  }
-
-  async issue(by: string, title: string, labels: readonly string[]): Promise<number> {
-    const known = new Map(this.#labels);
-    for (const name of labels.filter((label) => !known.has(label))) {
-      const body = { name, color: '#ee0701' };
-      known.set(name, named.parse(await this.#ask('boss', { method: 'POST', path: '/labels', body })).id);
-    }
-    this.#labels = known;
-    const body = { title, labels: labels.flatMap((label) => known.get(label) ?? []) };
-    const made = await this.#ask(by, { method: 'POST', path: '/issues', body });
-    return z.object({ number: z.int() }).parse(made).number;
   }
 
   /** One version was seen to answer 500 to every comment on a change, which is made all the same. */

@@ -69,8 +69,6 @@ export interface Stage {
   addUser(name: string, role: Permission): Promise<void>;
   permission(name: string, role: Permission): Promise<void>;
   deleteUser(name: string): Promise<void>;
-  /** An issue with these labels, which are made where they are missing. Answers its number. */
-  issue(by: string, title: string, labels: readonly string[]): Promise<number>;
   comment(by: string, change: number, body: string): Promise<void>;
   /** Bodies of the comments on a change with their authors' names, oldest first. */
   commentsOf(change: number): Promise<readonly { readonly by: string; readonly body: string }[]>;

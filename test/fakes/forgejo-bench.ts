@@ -3,6 +3,7 @@ import { forges } from '../../src/adapters/forges/index.ts';
 import type { Account } from '../../src/domain/change.ts';
 import { oid } from '../../src/domain/ids.ts';
 import type { Forge } from '../../src/ports/forge.ts';
+import type { IssueTracker } from '../../src/ports/issues.ts';
 import { ForgeReplay, tokenOf } from './forge-replay.ts';
 import { ManualClock } from './manual-clock.ts';
 import { silentLog } from './tools.ts';
@@ -40,6 +41,13 @@ export class ForgejoBench {
     const adminToken = admin === '' ? null : tokenOf(admin);
     const options = { url: this.server.url, repo, token: tokenOf(as), adminToken, caFile: null, branch: 'main' };
     return factory.create(options, { clock: this.clock, log: silentLog });
+  }
+
+  /** Without a token of an administrator. */
+  issues(repo: string, factory: ForgeFactory = forges.forgejo): IssueTracker {
+    const token = tokenOf('edge-bot');
+    const options = { url: this.server.url, repo, token, adminToken: null, caFile: null, branch: 'main' };
+    return factory.issues(options, { clock: this.clock, log: silentLog });
   }
 
   /** A list in pages, as the forge cuts it: positions are counted, hidden rows too. */

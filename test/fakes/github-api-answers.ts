@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ForgeAnswer, ForgeRequest } from '../../src/cli/demo-forge/forge-server.ts';
+import type { IssueRepo } from '../../src/cli/demo-forge/issue-repo.ts';
 import type { DemoForge } from '../../src/cli/demo-forge/model.ts';
 import type { ForgeRefusal, RefusalCode } from '../../src/cli/demo-forge/records.ts';
 import type { Voice } from './github-api-json.ts';
@@ -40,6 +41,16 @@ export interface Call extends Voice {
   readonly knobs: Knobs;
   readonly request: ForgeRequest;
   readonly parts: readonly string[];
+  readonly tracker: IssueRepo;
+}
+
+/** After `/repos/{owner}/{repo}`. */
+export type Route = readonly [method: string, path: RegExp, answer: (call: Call) => ForgeAnswer];
+
+/** Of the body of the request; empty where it holds none of this name. */
+export function textOf({ request }: Call, key: string): string {
+  const value = request.body?.[key];
+  return typeof value === 'string' ? value : '';
 }
 
 export function ok(body: unknown, headers: Readonly<Record<string, string>> = {}): ForgeAnswer {

@@ -1,6 +1,6 @@
 import type { StoredCommit } from '../../src/cli/demo-forge/git-store.ts';
 import { commitsOf, filesOf } from '../../src/cli/demo-forge/reading.ts';
-import type { Comment, Issue, Pull, Review, Status, User } from '../../src/cli/demo-forge/records.ts';
+import type { Pull, Review, Status, User } from '../../src/cli/demo-forge/records.ts';
 import { type ForgeState, isoTime } from '../../src/cli/demo-forge/state.ts';
 import { landingOf, type Told } from './github-api-log.ts';
 
@@ -177,19 +177,6 @@ export function commitJson(voice: Voice, { oid, author, committer, ...commit }: 
   };
 }
 
-export function commentJson(voice: Voice, { id, number, by, body, createdAt, updatedAt }: Comment) {
-  return {
-    id,
-    html_url: `${voice.origin}/${voice.state.repo}/issues/${number}#issuecomment-${id}`,
-    body,
-    user: userJson(voice, by),
-    created_at: createdAt,
-    updated_at: updatedAt,
-    author_association: 'MEMBER',
-    performed_via_github_app: null,
-  };
-}
-
 export function statusJson(voice: Voice, { id, state, context, description, url, by, at }: Status) {
   return {
     id,
@@ -201,28 +188,4 @@ export function statusJson(voice: Voice, { id, state, context, description, url,
     created_at: at,
     updated_at: at,
   };
-}
-
-export function issueJson(voice: Voice, issue: Issue) {
-  const { id, number, title, body, labels, state, createdAt, updatedAt } = issue;
-  return {
-    id,
-    number,
-    title,
-    body: body === '' ? null : body,
-    state,
-    html_url: `${voice.origin}/${voice.state.repo}/issues/${number}`,
-    user: userJson(voice, issue.author),
-    labels: labels.map((name, index) => ({ id: index + 1, name, color: 'ee0701', default: false, description: null })),
-    created_at: createdAt,
-    updated_at: updatedAt,
-    closed_at: null,
-  };
-}
-
-/** GitHub's list of issues holds pull requests as well. */
-export function pullAsIssueJson(voice: Voice, pull: Pull) {
-  const { id, number, title, state, html_url, user, created_at, updated_at } = listedPullJson(voice, pull);
-  const own = { id, number, title, body: null, state, html_url, user, labels: [], created_at, updated_at };
-  return { ...own, closed_at: pull.closedAt, pull_request: { html_url } };
 }

@@ -73,6 +73,7 @@ export interface Told {
   /** Of a commit. */
   readonly sha?: string;
   readonly dismissed_review?: { readonly state: string; readonly review_id: number };
+  readonly label?: { readonly name: string };
 }
 
 const EVENTS = {
@@ -82,11 +83,19 @@ const EVENTS = {
   schedule: 'auto_merge_enabled',
   comment: 'commented',
   close: 'closed',
+  reopen: 'reopened',
   retarget: 'base_ref_changed',
+  title: 'renamed',
 } as const;
 
 /** A push shows as its commits, which name no account, or as a force-push. */
-export function timelineOf({ id, kind, by, at, push }: TimelineEvent): readonly Told[] {
+export function timelineOf({ id, kind, by, at, push, label }: TimelineEvent): readonly Told[] {
+  if (kind === 'label') {
+    // By the name that it had then, as far as is known.
+    return [
+      { id, event: label?.isAdded === true ? 'labeled' : 'unlabeled', by, at, label: { name: label?.name ?? '' } },
+    ];
+  }
   if (kind !== 'push') return [{ id, event: EVENTS[kind], by, at }];
   if (push?.forced === true) return [{ id, event: 'head_ref_force_pushed', by, at }];
   return (push?.commits ?? []).map((sha) => ({ id, event: 'committed', by: null, at, sha }));

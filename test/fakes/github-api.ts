@@ -13,23 +13,13 @@ import {
   NOT_FOUND,
   ok,
   page,
+  type Route,
   refused,
+  textOf,
 } from './github-api-answers.ts';
-import {
-  commentJson,
-  commitJson,
-  dismissalsOf,
-  fileJson,
-  issueJson,
-  listedPullJson,
-  pullAsIssueJson,
-  pullJson,
-  repoJson,
-  reviewJson,
-  statusJson,
-  userJson,
-} from './github-api-json.ts';
-import { type Activity, activitiesOf, pullsOfCommit, type Told, timelineOf } from './github-api-log.ts';
+import { ISSUE_ROUTES } from './github-api-issues.ts';
+import { commitJson, fileJson, listedPullJson, pullJson, reviewJson, statusJson, userJson } from './github-api-json.ts';
+import { type Activity, activitiesOf, pullsOfCommit } from './github-api-log.ts';
 
 /**
  * GitHub's REST dialect of the fake forge, by its documentation, as GitHub Enterprise Server speaks it (`/api/v3`).
@@ -56,11 +46,8 @@ export function makeKnobs(): Knobs {
   };
 }
 
-type Route = readonly [method: string, path: RegExp, answer: (call: Call) => ForgeAnswer];
-
 /** After `/repos/{owner}/{repo}`. */
 const ROUTES: readonly Route[] = [
-  ['GET', /^$/, (call) => ok(repoJson(call))],
   ['GET', /^\/commits\/([^/]+)\/pulls$/, associatedPulls],
   ['GET', /^\/git\/commits\/([^/]+)$/, gitCommit],
   ['GET', /^\/commits\/([^/]+)\/statuses$/, statuses],
@@ -71,13 +58,7 @@ const ROUTES: readonly Route[] = [
   ['GET', /^\/pulls\/(\d+)\/files$/, files],
   ['GET', /^\/pulls\/(\d+)\/commits$/, pullCommits],
   ['GET', /^\/pulls\/(\d+)\/reviews$/, reviews],
-  ['GET', /^\/issues\/(\d+)\/timeline$/, timeline],
-  ['GET', /^\/issues\/(\d+)\/comments$/, comments],
-  ['POST', /^\/issues\/(\d+)\/comments$/, addComment],
-  ['PATCH', /^\/issues\/comments\/(\d+)$/, editComment],
-  ['GET', /^\/issues$/, issues],
   ['GET', /^\/activity$/, activity],
-  ['GET', /^\/collaborators\/([^/]+)\/permission$/, permission],
 ];
 
 const MOST_FILES = 3_000;
@@ -88,25 +69,38 @@ function answer(forge: DemoForge, knobs: Knobs, request: ForgeRequest, origin: s
   const limited = limitMet(knobs);
   if (limited !== null) return limited;
   if (request.token === null) return failed(401, 'Bad credentials');
-  const call = { state: forge.state, origin, asker: request.token.user, forge, knobs, request, parts: [] };
+  const call = {
+    state: forge.state,
+    origin,
+    asker: request.token.user,
+    forge,
+    knobs,
+    request,
+    parts: [],
+    tracker: forge.state.home,
+  };
   return counted(answerOne(call, request.token.scopes.includes('installation')), request, knobs);
 }
 
 function answerOne(call: Call, isApp: boolean): ForgeAnswer {
-  const { state, asker, request, knobs } = call;
-  const path = request.path.replace(/^\/api\/v3/, '');
-  if (path === '/user')
-    return isApp ? failed(403, 'Resource not accessible by integration') : ok(userJson(call, asker));
-  const [, owner = '', name = '', rest = ''] = /^\/repos\/([^/]+)\/([^/]+)(.*)$/.exec(path) ?? [];
-  if (!state.may(asker, 'read')) return NOT_FOUND;
-  if (`${owner}/${name}`.toLowerCase() !== state.repo.toLowerCase()) {
-    return rest === '/activity' && knobs.areForksOpen ? forkActivity(call, owner) : NOT_FOUND;
-  }
-  return inRepo(call, rest);
+  const path = call.request.path.replace(/^\/api\/v3/, '');
+  if (path !== '/user') return inSomeRepo(call, path);
+  return isApp ? failed(403, 'Resource not accessible by integration') : ok(userJson(call, call.asker));
 }
 
-function inRepo(call: Call, rest: string): ForgeAnswer {
-  for (const [method, pattern, of] of ROUTES) {
+function inSomeRepo(call: Call, path: string): ForgeAnswer {
+  const { state, asker, knobs } = call;
+  const [, owner = '', name = '', rest = ''] = /^\/repos\/([^/]+)\/([^/]+)(.*)$/.exec(path) ?? [];
+  const full = `${owner}/${name}`.toLowerCase();
+  const tracker = [state.home, ...state.issueRepos].find((each) => each.name.toLowerCase() === full);
+  if (!(tracker ?? state.home).may(asker, 'read')) return NOT_FOUND;
+  if (tracker === undefined) return rest === '/activity' && knobs.areForksOpen ? forkActivity(call, owner) : NOT_FOUND;
+  const routes = tracker === state.home ? [...ROUTES, ...ISSUE_ROUTES] : ISSUE_ROUTES;
+  return inRepo({ ...call, tracker }, routes, rest);
+}
+
+function inRepo(call: Call, routes: readonly Route[], rest: string): ForgeAnswer {
+  for (const [method, pattern, of] of routes) {
     const match = method === call.request.method ? pattern.exec(rest) : null;
     if (match !== null) return of({ ...call, parts: match.slice(1) });
   }
@@ -194,41 +188,6 @@ function compare(call: Call): ForgeAnswer {
   return { ...cut, body: { status, total_commits: own.length, commits: cut.body } };
 }
 
-function timeline(call: Call): ForgeAnswer {
-  const { state, knobs } = call;
-  const number = Number(call.parts[0]);
-  const own = state.events.filter(({ pull }) => pull === number).flatMap(timelineOf);
-  const dismissals = knobs.hidesDismissals ? [] : dismissalsOf(state, number, knobs.dismissers);
-  const by = state.owner;
-  const more = knobs.moreEvents.map((event, id): Told => ({ id, event, by, at: by.createdAt }));
-  const events = [...own, ...dismissals, ...more];
-  return page(
-    call,
-    () => events,
-    ({ event, by, at, id, sha, ...rest }) => {
-      if (sha !== undefined) return { event, sha, node_id: `C_${sha}` };
-      return { id, event, actor: by === null ? null : userJson(call, by), created_at: at, ...rest };
-    },
-  );
-}
-
-function comments(call: Call): ForgeAnswer {
-  return page(
-    call,
-    () => call.state.comments.filter(({ number }) => number === Number(call.parts[0])),
-    (comment) => commentJson(call, comment),
-  );
-}
-
-function addComment(call: Call): ForgeAnswer {
-  const comment = call.forge.comment(call.asker.login, Number(call.parts[0]), textOf(call, 'body'));
-  return { status: 201, body: commentJson(call, comment) };
-}
-
-function editComment(call: Call): ForgeAnswer {
-  return ok(commentJson(call, call.forge.editComment(call.asker.login, Number(call.parts[0]), textOf(call, 'body'))));
-}
-
 /** Newest first. */
 function statuses(call: Call): ForgeAnswer {
   return page(
@@ -244,23 +203,6 @@ function addStatus(call: Call): ForgeAnswer {
   const more = { context: textOf(call, 'context'), description, url: textOf(call, 'target_url') };
   const made = call.forge.setStatus(call.asker.login, call.parts[0] ?? '', { state, ...more });
   return { status: 201, body: statusJson(call, made) };
-}
-
-/** Issues and pull requests that carry all these labels, newest first. */
-function issues(call: Call): ForgeAnswer {
-  const { state, request } = call;
-  const labels = (request.query.get('labels') ?? '').split(',').filter((label) => label !== '');
-  const wanted = request.query.get('state') ?? 'open';
-  const own = state.issues
-    .filter((issue) => labels.every((label) => issue.labels.includes(label)))
-    .map((issue) => issueJson(call, issue));
-  const changes = labels.length > 0 ? [] : state.pulls.map((pull) => pullAsIssueJson(call, pull));
-  const all = [...own, ...changes].filter((issue) => wanted === 'all' || issue.state === wanted);
-  return page(
-    call,
-    () => all.toSorted((a, b) => b.number - a.number),
-    (issue) => issue,
-  );
 }
 
 function activity(call: Call): ForgeAnswer {
@@ -296,19 +238,4 @@ function activityPage(call: Call, all: readonly Activity[]): ForgeAnswer {
     (ref === null || entry.ref === ref) && (kind === null || entry.activity_type === kind);
   const show = ({ by, ...entry }: Activity) => ({ ...entry, node_id: `A_${entry.id}`, actor: userJson(call, by) });
   return cursorPage(call, all.filter(isAsked), [({ id }) => id, show]);
-}
-
-/** Whoever may push may ask. `maintain` reads `write`, owners of the organisation read `admin`. */
-function permission(call: Call): ForgeAnswer {
-  const { state, asker, parts } = call;
-  if (!state.may(asker, 'write')) return failed(403, 'Must have push access to view collaborator permission.');
-  const user = state.findUser(parts[0] ?? '');
-  if (user === null) return NOT_FOUND;
-  const level = state.permission(user) === 'owner' ? 'admin' : state.permission(user);
-  return ok({ permission: level, role_name: level, user: userJson(call, user) });
-}
-
-function textOf({ request }: Call, key: string): string {
-  const value = request.body?.[key];
-  return typeof value === 'string' ? value : '';
 }

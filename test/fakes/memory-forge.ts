@@ -1,4 +1,4 @@
-import type { Account, Change, ChangeCommit, ChangeHistory, Issue, Review } from '../../src/domain/change.ts';
+import type { Account, Change, ChangeCommit, ChangeHistory, Review } from '../../src/domain/change.ts';
 import type { Check } from '../../src/domain/check.ts';
 import type { Oid } from '../../src/domain/ids.ts';
 import type { CommitStatus, Forge } from '../../src/ports/forge.ts';
@@ -53,7 +53,6 @@ export class MemoryForge implements Forge {
   readonly comments = new Map<number, WrittenComment>();
   /** The newest of each commit and context: `<commit> <context>`. */
   readonly statuses = new Map<string, CommitStatus>();
-  allIssues: readonly Issue[] = [];
   readonly #changes = new Map<number, MemoryChange>();
 
   /** Also what was there under this number before is replaced; comments stay. */
@@ -140,11 +139,6 @@ export class MemoryForge implements Forge {
     const there = this.comments.get(change);
     if (there?.body === body) return;
     this.comments.set(change, { marker, body, writes: (there?.writes ?? 0) + 1 });
-  }
-
-  async issues(labels: readonly string[]): Promise<readonly Issue[]> {
-    this.#called('issues');
-    return this.allIssues.filter((issue) => labels.every((label) => issue.labels.includes(label)));
   }
 
   #called(call: string): void {

@@ -22,7 +22,6 @@ export function stubForge(answers: Partial<Forge>): Forge {
     isAdmin: unused,
     setStatus: unused,
     comment: unused,
-    issues: unused,
     ...answers,
   };
 }

@@ -134,27 +134,13 @@ test('a timeline that is too long is read in pages, and is whole where it tells 
   expect(pushes.at(-1)).toEqual({ by: account('dev1', 5), at: change.merge?.at });
 });
 
-test('neither the text of a change nor that of an issue or a comment hides what else there is', async () => {
+test('the text of a change does not hide what else there is', async () => {
   const pull = { ...pullRow({ number: 4 }), body: LONG };
   bench.server.on('GET', /\/pulls\/4$/, { status: 200, body: pull });
   bench.servePages(/\/pulls$/, [pull]);
-  const issue = {
-    html_url: 'u',
-    title: 't',
-    user: null,
-    labels: [],
-    state: 'open',
-    updated_at: 'now',
-    pull_request: null,
-  };
-  bench.servePages(/\/issues$/, [
-    { ...issue, number: 7, body: LONG },
-    { ...issue, number: 8, body: 'short' },
-  ]);
   for (const factory of [forges.forgejo, forges.gitea]) {
     const forge = bench.forge('ops/flows', { factory });
     expect((await forge.change(4))?.number).toBe(4);
     expect(await forge.openChanges('main')).toHaveLength(1);
-    expect((await forge.issues([])).map(({ number }) => number)).toEqual([8]);
   }
 });

@@ -176,67 +176,6 @@ test('a token that may not ask whose it is learns it from the status that it set
   expect(rows.map(({ body }) => body)).toEqual([`${MARKER}\ny`]);
 });
 
-// Issues
-
-/** Like the live one: labels that it does not know are left out of the filter without a word. */
-function serveIssues(
-  rows: readonly { readonly number: number; readonly labels: readonly string[]; readonly isPull?: boolean }[],
-): void {
-  const known = new Set(rows.flatMap(({ labels }) => labels));
-  bench.server.on('GET', /\/issues$/, ({ query }) => {
-    const asked = (query.get('labels') ?? '').split(',').filter((label) => known.has(label));
-    const found = rows.filter(({ labels }) => asked.every((label) => labels.includes(label)));
-    const [page, limit] = [Number(query.get('page')), Number(query.get('limit'))];
-    const body = found.slice((page - 1) * limit, page * limit).map(({ number, labels, isPull }) => ({
-      number,
-      html_url: `http://f/issues/${number}`,
-      title: `issue ${number}`,
-      body: '',
-      user: DEV,
-      labels: labels.map((name) => ({ name })),
-      state: 'open',
-      updated_at: '2026-11-21T04:07:05Z',
-      pull_request: isPull === true ? { merged: false } : null,
-    }));
-    return { status: 200, headers: { 'x-total-count': `${found.length}` }, body };
-  });
-}
-
-test('an unknown label drops the filter of the forge, not ours', async () => {
-  serveIssues([
-    { number: 3, labels: ['bug-report', 'in-progress'] },
-    { number: 2, labels: ['bug-report'] },
-    { number: 1, labels: [] },
-  ]);
-  const forge = bench.forge('ops/code');
-  const numbers = async (...labels: string[]) => (await forge.issues(labels)).map(({ number }) => number);
-  expect(await numbers('bug-report')).toEqual([3, 2]);
-  expect(await numbers('bug-report', 'in-progress')).toEqual([3]);
-  expect(await numbers('bug-report', 'nosuch')).toEqual([]);
-  expect(await numbers('Bug-Report')).toEqual([]);
-  expect(await numbers('bug-report,in-progress')).toEqual([]);
-  expect(await numbers()).toEqual([3, 2, 1]);
-});
-
-test('issues are read to the last page, without pull requests', async () => {
-  serveIssues(
-    Array.from({ length: 120 }, (_, index) => ({ number: 120 - index, labels: ['a,b'], isPull: index === 60 })),
-  );
-  const found = await bench.forge('ops/code').issues(['a,b']);
-  expect(found).toHaveLength(119);
-  expect(found[0]).toEqual({
-    number: 120,
-    url: 'http://f/issues/120',
-    title: 'issue 120',
-    body: '',
-    author: { ...DEV, isBot: false },
-    labels: ['a,b'],
-    state: 'open',
-    updatedAt: '2026-11-21T04:07:05Z',
-  });
-  expect(bench.pagesAsked('issues')[0]).toBe('state=open&type=issues&page=1&limit=50');
-});
-
 // Checks
 
 function serveGoodForge(version = '10.0.0-dev-2+gitea-1.22.0'): void {

@@ -229,21 +229,3 @@ describe('a comment of ours', () => {
     expect(said()).toEqual(['echo[bot]: > <!-- m --> hello', 'edge-bot: <!-- m --> three']);
   });
 });
-
-describe('issues', () => {
-  it('are the open ones that carry all labels, without pull requests, newest first', async () => {
-    const open = (title: string, labels: readonly string[]) => bench.forge.openIssue('dev1', { title, labels });
-    open('one', ['bug', 'edge']);
-    open('two', ['bug']);
-    open('three', ['edge', 'bug', 'a,b']);
-    Object.assign(open('closed', ['bug', 'edge']), { state: 'closed' });
-    bench.propose('a');
-
-    const titles = async (...labels: readonly string[]) => (await github.issues(labels)).map(({ title }) => title);
-
-    expect(await titles('bug', 'edge')).toEqual(['three', 'one']);
-    expect(await titles('bug', 'a,b')).toEqual(['three']);
-    expect(await titles()).toEqual(['three', 'two', 'one']);
-    expect(await titles('Bug')).toEqual([]);
-  });
-});

@@ -1,3 +1,4 @@
+import type { Clock } from '../../ports/clock.ts';
 import type { Forge } from '../../ports/forge.ts';
 import type { ForgeFactory, ForgeOptions, SecretSource } from '../factory.ts';
 import { isAdmin } from './forgejo/admins.ts';
@@ -6,25 +7,28 @@ import { changeOf, commits, files, hasCommit, openChanges, pullOf, reviews, toCh
 import { checkForge } from './forgejo/checks.ts';
 import { type Dialect, FORGEJO, GITEA } from './forgejo/dialect.ts';
 import { Histories } from './forgejo/history.ts';
+import { Issues } from './forgejo/issues.ts';
 import { OwnAccount } from './forgejo/own-account.ts';
 import { Talk } from './forgejo/talk.ts';
 import { ForgeClient } from './shared/client.ts';
 
 type Tools = Parameters<ForgeFactory['create']>[1];
 
-export const forgejo: ForgeFactory = { create: (options, tools) => create(FORGEJO, options, tools) };
+export const forgejo = factoryOf(FORGEJO);
 /** The same API: `dialect.ts` holds what differs. */
-export const gitea: ForgeFactory = { create: (options, tools) => create(GITEA, options, tools) };
+export const gitea = factoryOf(GITEA);
+
+function factoryOf(dialect: Dialect): ForgeFactory {
+  return {
+    create: (options, tools) => create(dialect, options, tools),
+    issues: (options, { clock }) =>
+      new Issues({ ...openApi(dialect, options, clock), dialect, clock, repo: options.repo }),
+  };
+}
 
 function create(dialect: Dialect, options: ForgeOptions, { clock }: Tools): Forge {
-  const { url, repo, caFile } = options;
-  const apiFor = (token: SecretSource, tokenKey: string): RepoApi => {
-    const base = `${url}${dialect.apiPath}`;
-    return new RepoApi(new ForgeClient({ base, caFile, token, tokenKey, scheme: 'token' }, clock), repo, clock);
-  };
-  const api = apiFor(options.token, 'token_file');
-  const admins = options.adminToken === null ? null : apiFor(options.adminToken, 'admin_token_file');
-  const own = new OwnAccount(api.client, clock);
+  const { url, repo } = options;
+  const { api, admins, own } = openApi(dialect, options, clock);
   const histories = new Histories(api, { dialect, repo });
   const talk = new Talk(api, own);
   return {
@@ -46,6 +50,15 @@ function create(dialect: Dialect, options: ForgeOptions, { clock }: Tools): Forg
     isAdmin: (account, signal) => isAdmin(admins, account, signal),
     setStatus: (commit, status, signal) => talk.setStatus(commit, status, signal),
     comment: (number, marker, body, signal) => talk.comment(number, marker, body, signal),
-    issues: (labels, signal) => talk.issues(labels, signal),
   };
+}
+
+function openApi(dialect: Dialect, { url, repo, caFile, token: source, adminToken }: ForgeOptions, clock: Clock) {
+  const apiFor = (token: SecretSource, tokenKey: string): RepoApi => {
+    const base = `${url}${dialect.apiPath}`;
+    return new RepoApi(new ForgeClient({ base, caFile, token, tokenKey, scheme: 'token' }, clock), repo, clock);
+  };
+  const api = apiFor(source, 'token_file');
+  const admins = adminToken === null ? null : apiFor(adminToken, 'admin_token_file');
+  return { api, admins, own: new OwnAccount(api.client, clock) };
 }

@@ -1,4 +1,5 @@
-import type { ForgeFactory, SecretSource } from '../factory.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { ForgeFactory, ForgeOptions, SecretSource } from '../factory.ts';
 import { apiOf } from './github/address.ts';
 import { isAdmin } from './github/admins.ts';
 import { RepoApi } from './github/api.ts';
@@ -6,6 +7,7 @@ import { changeOf, hasCommit, openChanges, pullOf, toChange } from './github/cha
 import { checkForge } from './github/checks.ts';
 import { commits, files, reviews } from './github/contents.ts';
 import { Histories } from './github/history.ts';
+import { Issues } from './github/issues.ts';
 import { OwnAccount } from './github/own-account.ts';
 import { Talk } from './github/talk.ts';
 import { ForgeClient } from './shared/client.ts';
@@ -15,14 +17,8 @@ const HEADERS = { Accept: 'application/vnd.github+json', 'X-GitHub-Api-Version':
 /** github.com, its tenants and GitHub Enterprise Server, by what the documentation of the REST API says. */
 export const github: ForgeFactory = {
   create(options, { clock }) {
-    const { url, repo, caFile, branch } = options;
-    const apiFor = (token: SecretSource, tokenKey: string): RepoApi => {
-      const api = { base: apiOf(url), caFile, token, tokenKey, scheme: 'Bearer', headers: HEADERS };
-      return new RepoApi(new ForgeClient(api, clock), repo, clock);
-    };
-    const api = apiFor(options.token, 'token_file');
-    const admins = options.adminToken === null ? null : apiFor(options.adminToken, 'admin_token_file');
-    const own = new OwnAccount(api.client);
+    const { url, repo, branch } = options;
+    const { api, admins, own } = openApi(options, clock);
     const histories = new Histories(api, repo);
     const talk = new Talk(api, own);
     return {
@@ -45,7 +41,17 @@ export const github: ForgeFactory = {
       isAdmin: (account, signal) => isAdmin(admins ?? api, account, signal),
       setStatus: (commit, status, signal) => talk.setStatus(commit, status, signal),
       comment: (number, marker, body, signal) => talk.comment(number, marker, body, signal),
-      issues: (labels, signal) => talk.issues(labels, signal),
     };
   },
+  issues: (options, { clock }) => new Issues({ ...openApi(options, clock), repo: options.repo }),
 };
+
+function openApi({ url, repo, caFile, token: source, adminToken }: ForgeOptions, clock: Clock) {
+  const apiFor = (token: SecretSource, tokenKey: string): RepoApi => {
+    const api = { base: apiOf(url), caFile, token, tokenKey, scheme: 'Bearer', headers: HEADERS };
+    return new RepoApi(new ForgeClient(api, clock), repo, clock);
+  };
+  const api = apiFor(source, 'token_file');
+  const admins = adminToken === null ? null : apiFor(adminToken, 'admin_token_file');
+  return { api, admins, own: new OwnAccount(api.client) };
+}

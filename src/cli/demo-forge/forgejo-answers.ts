@@ -1,5 +1,6 @@
 import type { ForgeAnswer, ForgeRequest } from './forge-server.ts';
 import type { Voice } from './forgejo-repo-json.ts';
+import type { IssueRepo } from './issue-repo.ts';
 import type { DemoForge } from './model.ts';
 import type { ForgeRefusal, RefusalCode, User } from './records.ts';
 
@@ -9,8 +10,29 @@ export interface Call extends Voice {
   readonly forge: DemoForge;
   readonly request: ForgeRequest;
   readonly asker: User;
+  readonly tracker: IssueRepo;
   /** What the path pattern caught. */
   readonly parts: readonly string[];
+}
+
+export interface Route {
+  readonly method: string;
+  /** After `/repos/{owner}/{repo}` where `inRepo`, else after `/api/v1`. */
+  readonly path: RegExp;
+  /** What the token must be good for: to read it, or to write it for other methods than GET. null: nothing. */
+  readonly scope: 'repository' | 'issue' | 'user' | null;
+  readonly inRepo: boolean;
+  answer(call: Call): ForgeAnswer;
+}
+
+export function get(path: RegExp, scope: Route['scope'], answer: Route['answer']): Route {
+  return { method: 'GET', path, scope, inRepo: true, answer };
+}
+
+/** Of the body of the request; empty where it holds none of this name. */
+export function textOf({ request }: Call, key: string): string {
+  const value = request.body?.[key];
+  return typeof value === 'string' ? value : '';
 }
 
 export const LIMITS = {

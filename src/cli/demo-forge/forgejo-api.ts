@@ -1,39 +1,19 @@
 import type { Dialect, ForgeAnswer, ForgeRequest } from './forge-server.ts';
-import { type Call, failed, LIMITS, NOT_FOUND, ok, page, refused } from './forgejo-answers.ts';
-import { commentJson, eventJson, feedJson, issueJson, permissionJson, statusJson } from './forgejo-event-json.ts';
+import { type Call, failed, get, LIMITS, NOT_FOUND, ok, page, type Route, refused, textOf } from './forgejo-answers.ts';
+import { feedJson, permissionJson, statusJson } from './forgejo-event-json.ts';
+import { ISSUE_ROUTES } from './forgejo-issue-api.ts';
 import { commitsJson, fileJson, pullJson, reviewJson } from './forgejo-pull-json.ts';
-import { repoJson, userJson } from './forgejo-repo-json.ts';
+import { issueRepoJson, repoJson, userJson } from './forgejo-repo-json.ts';
 import type { DemoForge } from './model.ts';
 import { isHidden, pullMergedAs, visibleFeed } from './reading.ts';
 import type { Pull, User } from './records.ts';
 
 /** Forgejo's REST dialect of the fake forge, as far as an approval needs it: answers held to those of a live one. */
 
-type Scope = 'repository' | 'issue' | 'user' | null;
-
-interface Route {
-  readonly method: string;
-  /** After `/repos/{owner}/{repo}` where `inRepo`, else after `/api/v1`. */
-  readonly path: RegExp;
-  /** What the token must be good for: to read it, or to write it for other methods than GET. null: nothing. */
-  readonly scope: Scope;
-  readonly inRepo: boolean;
-  answer(call: Call): ForgeAnswer;
-}
-
-const get = (path: RegExp, scope: Scope, answer: Route['answer']): Route => ({
-  method: 'GET',
-  path,
-  scope,
-  inRepo: true,
-  answer,
-});
-
 const ROUTES: readonly Route[] = [
   { method: 'GET', path: /^\/version$/, scope: null, inRepo: false, answer: () => ok({ version: VERSION }) },
   { method: 'GET', path: /^\/settings\/api$/, scope: null, inRepo: false, answer: () => ok(LIMITS) },
   { method: 'GET', path: /^\/user$/, scope: 'user', inRepo: false, answer: (call) => ok(userJson(call, call.asker)) },
-  get(/^$/, 'repository', (call) => ok(repoJson(call))),
   get(/^\/branches\/([^/]+)$/, 'repository', branch),
   get(/^\/commits\/([^/]+)\/pull$/, 'repository', (call) => {
     const pull = pullMergedAs(call.state, call.parts[0] ?? '');
@@ -49,36 +29,28 @@ const ROUTES: readonly Route[] = [
     page(call, commitsJson(call, pullOf(call)), { hasMore: true }),
   ),
   get(/^\/pulls\/(\d+)\/reviews$/, 'repository', reviews),
-  get(/^\/issues\/(\d+)\/timeline$/, 'issue', (call) => {
-    const events = call.state.events.filter(({ pull }) => pull === Number(call.parts[0]));
-    return page(
-      call,
-      events.map((event) => eventJson(call, event)),
-      { allWithoutPage: true },
-    );
-  }),
   get(/^\/git\/commits\/([0-9a-f]{40,64})$/, 'repository', (call) => {
     const [sha = ''] = call.parts;
     return call.state.store.resolve(sha) === sha ? ok({ sha }) : failed(call, 404, NOT_FOUND);
   }),
-  get(/^\/issues\/(\d+)\/comments$/, 'issue', (call) => {
-    const comments = call.state.comments.filter(({ number }) => number === Number(call.parts[0]));
-    return ok(
-      comments.map((each) => commentJson(call, each)),
-      { 'x-total-count': `${comments.length}` },
-    );
-  }),
-  get(/^\/issues$/, 'issue', issues),
   get(/^\/activities\/feeds$/, 'repository', (call) =>
     page(
       call,
       visibleFeed(call.state).map((entry) => feedJson(call, entry)),
     ),
   ),
-  get(/^\/collaborators\/([^/]+)\/permission$/, 'repository', permission),
-  { method: 'POST', path: /^\/issues\/(\d+)\/comments$/, scope: 'issue', inRepo: true, answer: addComment },
-  { method: 'PATCH', path: /^\/issues\/comments\/(\d+)$/, scope: 'issue', inRepo: true, answer: editComment },
   { method: 'POST', path: /^\/statuses\/([^/]+)$/, scope: 'repository', inRepo: true, answer: addStatus },
+];
+
+/** For every repository of the forge; the other ones are for that with the changes. */
+const SHARED_ROUTES: readonly Route[] = [
+  get(/^$/, 'repository', ({ tracker, ...call }) =>
+    ok(
+      tracker === call.state.home ? { ...repoJson(call), has_issues: tracker.hasIssues } : issueRepoJson(call, tracker),
+    ),
+  ),
+  get(/^\/collaborators\/([^/]+)\/permission$/, 'repository', permission),
+  ...ISSUE_ROUTES,
 ];
 
 const VERSION = '10.0.0-dev+gitea-1.22.0';
@@ -98,20 +70,26 @@ export function forgejoDialect(forge: DemoForge): Dialect {
 function answer(forge: DemoForge, request: ForgeRequest, origin: string): ForgeAnswer {
   const { state } = forge;
   const asker = request.token?.user ?? NOBODY;
-  const call = { state, origin, asker, forge, request, parts: [] };
+  const call = { state, origin, asker, forge, request, tracker: state.home, parts: [] };
   if (request.badToken) return failed(call, 401, 'user does not exist [uid: 0, name: ]');
   const found = findRoute(request);
   if (found === null) return failed(call, 404, NOT_FOUND);
-  const { route, repo, parts } = found;
+  const { route, parts } = found;
   const missing = missingScope(route, request);
   if (missing !== null) {
     return failed(call, 403, `token does not have at least one of required scope(s): [${missing}]`);
   }
-  if (route.inRepo && (repo !== state.repo.toLowerCase() || !state.may(asker, 'read'))) {
-    return failed(call, 404, NOT_FOUND);
-  }
-  if (!route.inRepo && route.scope !== null && asker === NOBODY) return failed(call, 401, 'token is required');
+  if (route.inRepo) return inRepo(call, found);
+  if (route.scope !== null && asker === NOBODY) return failed(call, 401, 'token is required');
   return route.answer({ ...call, parts });
+}
+
+function inRepo(call: Call, { route, repo, parts }: Found): ForgeAnswer {
+  const { home, issueRepos } = call.state;
+  const places = SHARED_ROUTES.includes(route) ? [home, ...issueRepos] : [home];
+  const tracker = places.find(({ name }) => name.toLowerCase() === repo);
+  if (tracker?.may(call.asker, 'read') !== true) return failed(call, 404, NOT_FOUND);
+  return route.answer({ ...call, tracker, parts });
 }
 
 interface Found {
@@ -123,7 +101,7 @@ interface Found {
 function findRoute({ method, path }: ForgeRequest): Found | null {
   const short = path.replace(/^\/api\/v1/, '');
   const [, repo = '', rest = '/none'] = /^\/repos\/([^/]+\/[^/]+)(.*)$/.exec(short) ?? [];
-  for (const route of ROUTES.filter((each) => each.method === method)) {
+  for (const route of [...ROUTES, ...SHARED_ROUTES].filter((each) => each.method === method)) {
     const match = route.path.exec(route.inRepo ? rest : short);
     if (match !== null) return { route, repo: repo.toLowerCase(), parts: match.slice(1) };
   }
@@ -175,24 +153,11 @@ function reviews(call: Call): ForgeAnswer {
   return { ...cut, body: shown.map((row) => reviewJson(call, row)) };
 }
 
-/** Labels that are not known are left out of the filter without a word; if none is left, every issue comes. */
-function issues(call: Call): ForgeAnswer {
-  const { state, request } = call;
-  const known = new Set(state.issues.flatMap(({ labels }) => labels));
-  const labels = (request.query.get('labels') ?? '').split(',').filter((label) => known.has(label));
-  const wanted = request.query.get('state') ?? 'open';
-  const found = state.issues
-    .filter((issue) => wanted === 'all' || issue.state === wanted)
-    .filter((issue) => labels.every((label) => issue.labels.includes(label)))
-    .toReversed();
-  return page(call, found, { link: true, show: (issue) => issueJson(call, issue) });
-}
-
 function permission(call: Call): ForgeAnswer {
-  if (!call.state.may(call.asker, 'admin')) return failed(call, 403, ADMINS_ONLY);
+  if (!call.tracker.may(call.asker, 'admin')) return failed(call, 403, ADMINS_ONLY);
   const user = call.state.findUser(call.parts[0] ?? '');
   if (user === null) return failed(call, 404, `user does not exist [uid: 0, name: ${call.parts[0] ?? ''}]`);
-  return ok(permissionJson(call, user, call.state.permission(user)));
+  return ok(permissionJson(call, user, call.tracker.permission(user)));
 }
 
 function statuses(call: Call): ForgeAnswer {
@@ -217,15 +182,6 @@ function combinedStatus(call: Call): ForgeAnswer {
   });
 }
 
-function addComment(call: Call): ForgeAnswer {
-  const comment = call.forge.comment(call.asker.login, Number(call.parts[0]), textOf(call, 'body'));
-  return { status: 201, body: commentJson(call, comment) };
-}
-
-function editComment(call: Call): ForgeAnswer {
-  return ok(commentJson(call, call.forge.editComment(call.asker.login, Number(call.parts[0]), textOf(call, 'body'))));
-}
-
 function addStatus(call: Call): ForgeAnswer {
   if (!call.state.may(call.asker, 'write'))
     return failed(call, 403, 'user should have a permission to write to a repo');
@@ -236,9 +192,4 @@ function addStatus(call: Call): ForgeAnswer {
     url: textOf(call, 'target_url'),
   });
   return { status: 201, body: statusJson(call, status) };
-}
-
-function textOf({ request }: Call, key: string): string {
-  const value = request.body?.[key];
-  return typeof value === 'string' ? value : '';
 }

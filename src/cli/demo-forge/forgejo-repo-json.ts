@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { IssueRepo } from './issue-repo.ts';
 import type { User } from './records.ts';
 import type { ForgeState } from './state.ts';
 
@@ -12,6 +13,8 @@ export interface Voice {
   readonly origin: string;
   /** null: nobody. */
   readonly asker: User | null;
+  /** Whose issues it is about. Absent: the repository's own. */
+  readonly tracker?: IssueRepo;
 }
 
 export function userJson({ origin }: Voice, user: User | null) {
@@ -124,6 +127,25 @@ export function repoJson(voice: Voice, fork: string | null = null) {
   };
 }
 
+/** A repository that has nothing but issues. */
+export function issueRepoJson(voice: Voice, tracker: IssueRepo) {
+  const { state, asker } = voice;
+  const [owner = '', name = ''] = tracker.name.split('/');
+  const may = (role: 'read' | 'write' | 'admin') => asker !== null && tracker.may(asker, role);
+  return {
+    ...repoJson(voice),
+    id: 2 + state.issueRepos.indexOf(tracker),
+    owner: userJson(voice, state.findUser(owner)),
+    name,
+    full_name: tracker.name,
+    html_url: `${voice.origin}/${tracker.name}`,
+    url: `${voice.origin}/api/v1/repos/${tracker.name}`,
+    open_pr_counter: 0,
+    permissions: { admin: may('admin'), push: may('write'), pull: may('read') },
+    has_issues: tracker.hasIssues,
+  };
+}
+
 export function repoId(fork: string | null, owner: User): number {
   return fork === null ? 1 : 1000 + owner.id;
 }
@@ -134,6 +156,6 @@ export function pullPage({ state, origin }: Voice, number: number): string {
 }
 
 /** Web page of an issue. */
-export function issuePage({ state, origin }: Voice, number: number): string {
-  return `${origin}/${state.repo}/issues/${number}`;
+export function issuePage({ state, origin, tracker = state.home }: Voice, number: number): string {
+  return `${origin}/${tracker.name}/issues/${number}`;
 }

@@ -9,6 +9,7 @@ import {
   runScheduled,
   scheduleMerge,
 } from './changing.ts';
+import { type IssueInput, IssueRepo } from './issue-repo.ts';
 import { landed, lookAgain, makeCommit, pushCommit } from './pushing.ts';
 import {
   type Comment,
@@ -33,10 +34,10 @@ import {
   setDismissed,
 } from './reviewing.ts';
 import { type ForgeOptions, ForgeState } from './state.ts';
-import { addComment, addStatus, editComment, openIssue, type StatusInput } from './talking.ts';
+import { addStatus, type StatusInput } from './talking.ts';
 
 /**
- * A forge with one repository, as far as approvals go: it behaves as a live Forgejo was seen to, over a real bare git
+ * A forge with one repository, as far as approvals go, and others that have issues only: it behaves as a live Forgejo was seen to, over a real bare git
  * repository. People are named by login, changes by number, branches of a fork as `login:branch`. Operations that the
  * forge refuses throw ForgeRefusal. `state` is what a dialect answers from.
  */
@@ -202,11 +203,11 @@ export class DemoForge {
   // Talk
 
   comment(login: string, number: number, body: string): Comment {
-    return addComment(this.state, this.state.user(login), number, body);
+    return this.state.home.comment(login, number, body);
   }
 
   editComment(login: string, id: number, body: string): Comment {
-    return editComment(this.state, this.state.user(login), id, body);
+    return this.state.home.editComment(login, id, body);
   }
 
   /** `state` is any string, as on the real one. */
@@ -216,11 +217,17 @@ export class DemoForge {
     return set;
   }
 
-  openIssue(
-    login: string,
-    input: { readonly title: string; readonly body?: string; readonly labels?: readonly string[] },
-  ): Issue {
-    return openIssue(this.state, this.state.user(login), input);
+  /** More of its own issues is done by `state.home`. */
+  openIssue(login: string, input: IssueInput): Issue {
+    return this.state.home.open(login, input);
+  }
+
+  /** One more repository on this forge, `owner/name`, with nothing but issues and with rights of its own. */
+  addIssueRepo(name: string, roles: Readonly<Record<string, Permission>> = {}): IssueRepo {
+    const made = new IssueRepo(name, this.state);
+    for (const [login, role] of Object.entries(roles)) made.setRole(login, role);
+    this.state.issueRepos.push(made);
+    return made;
   }
 
   // What happens by itself

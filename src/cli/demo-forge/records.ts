@@ -69,18 +69,44 @@ export interface Review {
   updatedAt: string;
 }
 
-type EventKind = 'push' | 'review' | 'review-request' | 'merge' | 'schedule' | 'comment' | 'close' | 'retarget';
+type EventKind =
+  | 'push'
+  | 'review'
+  | 'review-request'
+  | 'merge'
+  | 'schedule'
+  | 'comment'
+  | 'close'
+  | 'reopen'
+  | 'retarget'
+  | 'title'
+  | 'label';
 
 export interface TimelineEvent {
   readonly id: number;
   readonly kind: EventKind;
+  /** Number of the change, or of the issue. */
   readonly pull: number;
   readonly by: User;
   readonly at: string;
-  readonly body: string;
+  body: string;
   readonly push: { readonly commits: readonly string[]; readonly forced: boolean } | null;
   /** 0: none. */
   readonly review: number;
+  readonly label: Labelling | null;
+}
+
+/** It may be renamed. */
+export interface Label {
+  readonly id: number;
+  name: string;
+}
+
+interface Labelling {
+  readonly label: Label;
+  /** As it was called then. */
+  readonly name: string;
+  readonly isAdded: boolean;
 }
 
 /** One line of the log of events of the repository. */
@@ -130,10 +156,12 @@ export interface Issue {
   readonly id: number;
   readonly number: number;
   readonly author: User;
-  readonly title: string;
-  readonly body: string;
-  labels: readonly string[];
+  title: string;
+  body: string;
+  readonly labels: Label[];
   state: 'open' | 'closed';
+  /** The forge lists it with the issues, and it is none. */
+  isChange: boolean;
   readonly createdAt: string;
   updatedAt: string;
 }

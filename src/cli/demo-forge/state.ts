@@ -1,17 +1,15 @@
 import { commitsBetween } from './git-history.ts';
 import { GitStore, type Identity } from './git-store.ts';
+import { type Ground, IssueRepo } from './issue-repo.ts';
 import {
-  type Comment,
   type FeedEntry,
   ForgeRefusal,
-  type Issue,
   type Permission,
   type Protection,
   type Pull,
   type Review,
   type Role,
   type Status,
-  type TimelineEvent,
   type User,
 } from './records.ts';
 
@@ -28,14 +26,13 @@ export interface ForgeOptions {
 }
 
 /** All that the forge remembers, and what every operation on it needs. */
-export class ForgeState {
+export class ForgeState implements Ground {
   readonly store: GitStore;
   readonly repo: string;
   readonly branch: string;
   readonly owner: User;
   autodetectManualMerge: boolean;
   readonly users: User[] = [];
-  readonly roles = new Map<number, Permission>();
   readonly protections = new Map<string, Protection>();
   /** `login:branch` → commit. */
   readonly forks = new Map<string, string>();
@@ -43,16 +40,16 @@ export class ForgeState {
   readonly seen = new Map<string, string>();
   readonly pulls: Pull[] = [];
   readonly reviews: Review[] = [];
-  readonly events: TimelineEvent[] = [];
   readonly feed: FeedEntry[] = [];
-  readonly comments: Comment[] = [];
   readonly statuses: Status[] = [];
-  readonly issues: Issue[] = [];
+  /** Issues, comments, events and rights of the repository. */
+  readonly home: IssueRepo;
+  /** Others, that have nothing but issues. */
+  readonly issueRepos: IssueRepo[] = [];
   /** What real forges do some time later is kept back while it is set; `release()` of the forge lets it happen. */
   readonly hold = { tasks: false, feed: false, mapping: false };
   readonly #now: () => number;
   #nextId = 1;
-  #nextNumber = 1;
 
   constructor(options: ForgeOptions) {
     const start = Date.parse('2026-01-01T00:00:00Z');
@@ -67,8 +64,21 @@ export class ForgeState {
     this.branch = options.branch ?? 'main';
     this.autodetectManualMerge = options.autodetectManualMerge ?? false;
     this.store = new GitStore(options.dir, this.branch);
+    this.home = new IssueRepo(this.repo, this, (number) => this.pulls.some((pull) => pull.number === number));
     this.owner = this.addUser(this.repo.split('/')[0] ?? 'ops', { id: 10 });
     this.roles.set(this.owner.id, 'owner');
+  }
+
+  get roles() {
+    return this.home.roles;
+  }
+
+  get events() {
+    return this.home.events;
+  }
+
+  get comments() {
+    return this.home.comments;
   }
 
   /** Seconds since 1970. */
@@ -87,7 +97,7 @@ export class ForgeState {
 
   /** Pulls and issues are counted together. */
   number(): number {
-    return this.#nextNumber++;
+    return this.home.number();
   }
 
   addUser(login: string, more: { id?: number; isBot?: boolean; isSiteAdmin?: boolean; email?: string } = {}): User {
@@ -116,13 +126,11 @@ export class ForgeState {
   }
 
   permission(user: User): Permission {
-    if (user.gone) return 'none';
-    return user.isSiteAdmin ? 'owner' : (this.roles.get(user.id) ?? 'none');
+    return this.home.permission(user);
   }
 
   may(user: User, role: Role): boolean {
-    const order: readonly Permission[] = ['none', 'read', 'write', 'admin', 'owner'];
-    return order.indexOf(this.permission(user)) >= order.indexOf(role);
+    return this.home.may(user, role);
   }
 
   pull(number: number): Pull {
@@ -150,10 +158,8 @@ export class ForgeState {
     return this.tip(branchOf(pull));
   }
 
-  addEvent(event: Omit<TimelineEvent, 'id' | 'at' | 'body' | 'push' | 'review'> & Partial<TimelineEvent>): number {
-    const id = this.id();
-    this.events.push({ at: this.time(), body: '', push: null, review: 0, ...event, id });
-    return id;
+  addEvent(...event: Parameters<IssueRepo['addEvent']>): number {
+    return this.home.addEvent(...event);
   }
 
   addFeed(entry: Pick<FeedEntry, 'kind' | 'by' | 'pull' | 'push' | 'ref'>): void {

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Answer, Call, ForgeClient } from '../shared/client.ts';
 import { Repository } from '../shared/repository.ts';
-import { type Page, PageSize, type Place, readAll, readPage, toPage } from './pages.ts';
+import { MOST_ITEMS, type Page, PageSize, type Place, readAll, readPage, toPage } from './pages.ts';
 import { listOf } from './schemas.ts';
 
 interface ListCall<T> extends Call {
@@ -62,6 +62,16 @@ export class RepoApi {
     const limit = mostPages === undefined ? {} : { mostPages };
     const found = await readAll(size, { name: `GET ${ofRepo.path}`, keyOf, read, ...limit });
     return await this.repository.confirmed(found, call.signal);
+  }
+
+  /** As `all`, by one request where one page of the usual size holds everything. */
+  async allInFew<T>(list: ListCall<T>): Promise<readonly T[] | null> {
+    const { item, keyOf: _, ...call } = list;
+    const place = { page: 1, size: MOST_ITEMS };
+    const first = await readPage(this.#ofRepo(call), place, (asked) => this.client.get(asked, listOf(item)));
+    if (first === null) return await this.repository.confirmed(null, call.signal);
+    const isAll = first.total !== null && first.items.length >= first.total;
+    return isAll ? await this.repository.confirmed(first.items, call.signal) : await this.all(list);
   }
 
   #ofRepo(call: Call): Call {

@@ -12,7 +12,7 @@ const KNOWN_FOR_MS = 600_000;
 export class OwnAccount {
   readonly #client: ForgeClient;
   readonly #clock: Clock;
-  #known: { readonly id: number; readonly at: number } | null = null;
+  #known: { readonly user: NonNullable<User>; readonly at: number } | null = null;
 
   constructor(client: ForgeClient, clock: Clock) {
     this.#client = client;
@@ -21,24 +21,24 @@ export class OwnAccount {
 
   /** `user`: who the forge says has made what this token just made. */
   learn(user: User): void {
-    if (user !== null) this.#known = { id: user.id, at: this.#clock.monotonic() };
+    if (user !== null) this.#known = { user, at: this.#clock.monotonic() };
   }
 
   /** Errors: StalledError (ERR_FORGE_DENIED) when the token may not ask and nothing was made yet, TransientError. */
-  async id(signal: AbortSignal | undefined): Promise<number> {
+  async user(signal: AbortSignal | undefined): Promise<NonNullable<User>> {
     const known = this.#known;
-    if (known !== null && this.#clock.monotonic() - known.at < KNOWN_FOR_MS) return known.id;
-    const found = (await this.ask(signal))?.id ?? known?.id;
+    if (known !== null && this.#clock.monotonic() - known.at < KNOWN_FOR_MS) return known.user;
+    const found = (await this.ask(signal)) ?? known?.user;
     if (found === undefined) {
       const message = 'the forge: GET /user: our token may not ask whose it is, so that our comments can not be told';
       throw new StalledError('ERR_FORGE_DENIED', message, { hint: 'Give the token the scope read:user.' });
     }
-    this.#known = { id: found, at: this.#clock.monotonic() };
+    this.#known = { user: found, at: this.#clock.monotonic() };
     return found;
   }
 
   /** null: the token may not ask. */
-  async ask(signal: AbortSignal | undefined): Promise<{ readonly id: number; readonly login: string } | null> {
+  async ask(signal: AbortSignal | undefined): Promise<User> {
     return (await this.#client.get({ path: '/user', absent: [403, 404], signal }, userSchema))?.value ?? null;
   }
 }

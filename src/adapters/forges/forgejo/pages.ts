@@ -6,7 +6,7 @@ import { totalOf } from '../shared/paging.ts';
 import { settingsSchema } from './schemas.ts';
 
 /** The most that a server allows where nothing else is configured. */
-const MOST_ITEMS = 50;
+export const MOST_ITEMS = 50;
 const MOST_PAGES = 400;
 const ATTEMPTS = 5;
 /** In how many a page is cut that is too long: 50, 10, 2, 1. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isOid } from '../../../domain/ids.ts';
+import { timeSchema } from '../shared/issues.ts';
 
 /** What is read of the answers of Forgejo and Gitea; everything else in them is let pass. */
 
@@ -102,24 +103,50 @@ export const statusSchema = z.object({
 });
 
 export const commentSchema = z.object({ id: z.int(), body: z.string().or(leftOut), user: someone });
+export type Comment = z.infer<typeof commentSchema>;
 
-const wholeIssue = z.object({
+/** An event of a timeline that may be a comment. */
+export const timelineCommentSchema = commentSchema.extend({ type: z.string() });
+
+/** Of what was cut (comments), the label is missing. `body` of an event about a label: `1` for added, else removed. */
+export const labelEventSchema = z.object({
+  id: z.int(),
+  type: z.string(),
+  user: someone,
+  body: z.string().or(leftOut),
+  label: z.object({ id: z.int(), name: z.string() }).nullish(),
+});
+export type LabelEvent = z.infer<typeof labelEventSchema>;
+
+export const labelSchema = z.object({ name: z.string() });
+
+export const issueSchema = z.object({
   number: z.int(),
   html_url: z.string(),
   title: z.string(),
-  body: z.string(),
+  body: z.string().or(leftOut),
   user: someone,
-  labels: listOf(z.object({ name: z.string() })),
+  labels: listOf(labelSchema),
   state: z.enum(['open', 'closed']),
-  updated_at: z.string(),
+  updated_at: timeSchema,
   pull_request: z.unknown(),
 });
-export const issueSchema = wholeIssue.or(z.object({ number: z.int(), body: leftOut }));
+export type IssueRow = z.output<typeof issueSchema>;
+
+/** `units_map`: right by part of a repository. */
+export const teamSchema = z.object({
+  permission: z.string(),
+  units_map: z.record(z.string(), z.string()).nullish(),
+});
+export type Team = z.infer<typeof teamSchema>;
 
 export const repositorySchema = z.object({
   full_name: z.string(),
   archived: z.boolean(),
   has_pull_requests: z.boolean().optional(),
+  has_issues: z.boolean().optional(),
+  /** Issues are kept elsewhere. */
+  external_tracker: z.unknown().optional(),
   permissions: z.object({ push: z.boolean() }).optional(),
 });
 

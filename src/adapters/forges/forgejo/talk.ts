@@ -1,16 +1,14 @@
 import { z } from 'zod';
-import type { Issue } from '../../../domain/change.ts';
 import type { Oid } from '../../../domain/ids.ts';
 import type { CommitStatus } from '../../../ports/forge.ts';
 import { Lanes } from '../../lanes.ts';
-import { accountOf } from './accounts.ts';
 import type { RepoApi } from './api.ts';
+import { COMMENTS, commentsOf } from './comments.ts';
 import type { OwnAccount } from './own-account.ts';
-import { commentSchema, issueSchema, statusSchema } from './schemas.ts';
+import { commentSchema, statusSchema } from './schemas.ts';
 
 type Signal = AbortSignal | undefined;
 
-const COMMENTS = '/issues/{number}/comments';
 const STATUSES = '/statuses/{commit}';
 
 /** What is said to people on the forge, and what they write there. */
@@ -45,13 +43,13 @@ export class Talk {
 
   async #comment(number: number, marker: string, text: string, signal: Signal): Promise<void> {
     const body = text.includes(marker) ? text : `${marker}\n${text}`;
-    const me = await this.#own.id(signal);
+    const { id: me } = await this.#own.user(signal);
     const call = { path: COMMENTS, values: { number }, signal };
-    const all = await this.#api.all({ ...call, item: commentSchema, keyOf: ({ id }) => id, inOne: true });
+    const all = await commentsOf(this.#api, number, signal);
     const comments = await this.#api.repository.required(all, `GET ${COMMENTS}`, signal);
     // Anybody can write the marker: only a comment that is ours is found, and edited.
     const ours = comments.filter((comment) => comment.user?.id === me && comment.body?.includes(marker) === true);
-    const [first] = ours.toSorted((a, b) => a.id - b.id);
+    const [first] = ours;
     if (first === undefined) {
       const made = await this.#api.send(['POST', call], { body }, commentSchema);
       this.#own.learn((await this.#api.repository.required(made, `POST ${COMMENTS}`, signal)).user);
@@ -60,29 +58,6 @@ export class Talk {
       // Deleted in the meantime: made anew the next time.
       await this.#api.send(['PATCH', edit], { body }, z.unknown());
     }
-  }
-
-  async issues(labels: readonly string[], signal: Signal): Promise<readonly Issue[]> {
-    // A comma would make two labels of one. Whatever is filtered here is checked again below.
-    const asked = labels.filter((label) => !label.includes(','));
-    const filter = asked.length === 0 ? {} : { labels: asked.join(',') };
-    const found = await this.#api.all({
-      path: '/issues',
-      query: { state: 'open', type: 'issues', ...filter },
-      item: issueSchema,
-      keyOf: ({ number }) => number,
-      signal,
-    });
-    return (found ?? [])
-      .flatMap((issue) => ('state' in issue ? [issue] : []))
-      .map(({ pull_request, html_url: url, user, labels: own, updated_at: updatedAt, ...rest }) => ({
-        isChange: Boolean(pull_request),
-        issue: { ...rest, url, author: accountOf(user), labels: own.map(({ name }) => name), updatedAt },
-      }))
-      .filter(({ isChange, issue }) => !isChange && issue.state === 'open')
-      .map(({ issue }) => issue)
-      .filter((issue) => labels.every((label) => issue.labels.includes(label)))
-      .toSorted((a, b) => b.number - a.number);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import type { Change, Push } from '../../../domain/change.ts';
 import { failure } from '../shared/answers.ts';
 import { TooLongError } from '../shared/body.ts';
@@ -30,18 +31,16 @@ export interface Timeline {
 /** What the timeline of a change says of it. Errors of `RepoApi.get`. */
 export async function timelineOf(
   api: RepoApi,
-  { wholeTimeline }: Dialect,
+  { wholeTimeline }: Pick<Dialect, 'wholeTimeline'>,
   { number, merge }: Change,
   signal: Signal,
 ): Promise<Timeline> {
-  const call = { path: TIMELINE, values: { number }, longestText: UNREAD_TEXT, signal };
-  const inPages = () => api.all({ ...call, item: eventSchema, keyOf: ({ id }) => id, untilEmpty: true });
-  const whole = wholeTimeline ? await api.get(call, listOf(eventSchema)).catch(tooLong) : 'too long';
-  const found = whole === 'too long' ? await inPages() : whole;
-  const events = (await api.repository.required(found, `GET ${TIMELINE}`, signal)).toSorted((a, b) => a.id - b.id);
+  const asked = { number, item: eventSchema, longestText: UNREAD_TEXT, signal };
+  const found = await eventsOf(api, wholeTimeline, asked);
+  const events = await api.repository.required(found?.events ?? null, `GET ${TIMELINE}`, signal);
   const types = events.map(({ type }) => type);
   // A page may be empty of what we may see, and others can fill it: the merge tells that it was not taken for the last.
-  const isWhole = whole !== 'too long' || merge === null || types.includes(MERGE);
+  const isWhole = found?.isOnePiece === true || merge === null || types.includes(MERGE);
   const lastWord = types.findLast((type) => type === SCHEDULED || type === UNSCHEDULED);
   return {
     pushes: events.filter(({ type }) => type === PUSH).map(toPush),
@@ -50,6 +49,44 @@ export async function timelineOf(
     isWhole,
   };
 }
+
+interface Asked<T> {
+  readonly number: number;
+  readonly item: z.ZodType<T>;
+  /** As of `Call`. */
+  readonly longestText?: number;
+  readonly signal: Signal;
+}
+
+interface Events<T> {
+  /** Oldest first. */
+  readonly events: readonly T[];
+  /** The forge gave all of them in one answer, so that none is missing. */
+  readonly isOnePiece: boolean;
+}
+
+/** Of a change or an issue; null: no such thing. `wholeTimeline`: as of the dialect. Errors of `RepoApi.get`. */
+export async function eventsOf<T extends { readonly id: number }>(
+  api: RepoApi,
+  wholeTimeline: boolean,
+  asked: Asked<T>,
+): Promise<Events<T> | null> {
+  const { item, ...call } = toCall(asked);
+  const whole = wholeTimeline ? await api.get(call, listOf(item)).catch(tooLong) : 'too long';
+  const found = whole === 'too long' ? await eventsInPages(api, asked) : whole;
+  if (found === null) return null;
+  return { events: found.toSorted((a, b) => a.id - b.id), isOnePiece: whole !== 'too long' };
+}
+
+/** Page by page, until one is empty: the server's count is that of the page. null as of `eventsOf`. */
+export function eventsInPages<T extends { readonly id: number }>(
+  api: RepoApi,
+  asked: Asked<T>,
+): Promise<readonly T[] | null> {
+  return api.all({ ...toCall(asked), keyOf: ({ id }) => id, untilEmpty: true });
+}
+
+const toCall = <T>({ number, ...asked }: Asked<T>) => ({ path: TIMELINE, values: { number }, ...asked });
 
 function lastRetarget(events: readonly Event[]): string | null {
   const last = events.findLast(({ type }) => type === RETARGETED);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isOid } from '../../../domain/ids.ts';
+import { timeSchema } from '../shared/issues.ts';
 
 /** What is read of the answers of GitHub's REST API (version 2022-11-28); everything else in them is let pass. */
 
@@ -117,14 +118,27 @@ export const issueSchema = z.object({
   body: z.string().nullish(),
   user: someone,
   labels: z.array(z.union([z.string(), z.object({ name: z.string().nullish() }).transform(({ name }) => name ?? '')])),
-  state: z.string(),
-  updated_at: z.string(),
+  state: z.enum(['open', 'closed']),
+  updated_at: timeSchema,
   pull_request: z.unknown().optional(),
 });
+export type IssueRow = z.output<typeof issueSchema>;
+
+export const labelSchema = z.object({ name: z.string() });
+
+/** An event of an issue; comments, which have more and less, are among them. */
+export const labelEventSchema = z.object({
+  id: z.int().optional(),
+  event: z.string().optional(),
+  actor: someone,
+  label: labelSchema.nullish(),
+});
+export type LabelEvent = z.output<typeof labelEventSchema>;
 
 export const repositorySchema = z.object({
   full_name: z.string(),
   default_branch: z.string(),
   archived: z.boolean().optional(),
+  has_issues: z.boolean().optional(),
   permissions: z.object({ push: z.boolean() }).optional(),
 });

@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import type { Issue } from '../../../domain/change.ts';
 import type { Oid } from '../../../domain/ids.ts';
 import type { CommitStatus } from '../../../ports/forge.ts';
 import { Lanes } from '../../lanes.ts';
 import { accountOf } from './accounts.ts';
 import type { RepoApi } from './api.ts';
 import type { OwnAccount } from './own-account.ts';
-import { commentSchema, issueSchema, statusSchema, type User } from './schemas.ts';
+import { commentSchema, statusSchema, type User } from './schemas.ts';
 
 type Signal = AbortSignal | undefined;
 
@@ -74,24 +73,6 @@ export class Talk {
     }
     const made = await this.#api.send(['POST', call], { body }, commentSchema);
     this.#own.learn((await this.#api.repository.required(made, `POST ${COMMENTS}`, signal)).user);
-  }
-
-  async issues(labels: readonly string[], signal: Signal): Promise<readonly Issue[]> {
-    // A comma would make two labels of one. Whatever is filtered here is checked again below.
-    const asked = labels.filter((label) => !label.includes(','));
-    const filter = asked.length === 0 ? {} : { labels: asked.join(',') };
-    const query = { state: 'open', ...filter };
-    const page = z.array(issueSchema);
-    const found = await this.#api.all({ path: '/issues', query, page, keyOf: ({ number }) => number, signal });
-    return (found ?? [])
-      .flatMap(({ pull_request: pull, state, ...issue }): Issue[] => {
-        // GitHub takes a pull request for an issue.
-        if (Boolean(pull) || state !== 'open') return [];
-        const { number, title, html_url: url, user, updated_at: updatedAt, labels: own } = issue;
-        return [{ number, url, title, body: issue.body ?? '', author: accountOf(user), labels: own, state, updatedAt }];
-      })
-      .filter((issue) => labels.every((label) => issue.labels.includes(label)))
-      .toSorted((a, b) => b.number - a.number);
   }
 }
 
