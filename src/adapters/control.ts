@@ -2,7 +2,7 @@ import { watch } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { isActionId } from '../domain/ids.ts';
+import { isRunId } from '../domain/ids.ts';
 import type { StopRequest } from '../domain/run.ts';
 import type { Control } from '../ports/control.ts';
 import { isErrno, mkdirDurably, writeDurably } from './durable-file.ts';
@@ -19,7 +19,8 @@ const stopSchema = z.object({
 export function createFileControl(stateDir: string, now: () => Date): Control {
   const dir = path.join(stateDir, 'control');
   const pauseFile = path.join(dir, 'pause.json');
-  const stopFile = (id: string) => path.join(dir, `cancel-${id}.json`);
+  // Only ids of sidecars have a slash, and no id has a tilde.
+  const stopFile = (id: string) => path.join(dir, `cancel-${id.replaceAll('/', '~')}.json`);
 
   return {
     paused: () => readJson(pauseFile, pauseSchema),
@@ -29,15 +30,14 @@ export function createFileControl(stateDir: string, now: () => Date): Control {
     },
     resume: () => rm(pauseFile, { force: true }),
     // Ids come from the journal too, where anybody may have written them: what is none names no file.
-    stopRequest: async (id): Promise<StopRequest | null> =>
-      isActionId(id) ? readJson(stopFile(id), stopSchema) : null,
+    stopRequest: async (id): Promise<StopRequest | null> => (isRunId(id) ? readJson(stopFile(id), stopSchema) : null),
     async requestStop(id, request) {
-      if (!isActionId(id)) throw new Error('not an action id');
+      if (!isRunId(id)) throw new Error('not the id of an action or sidecar');
       await mkdirDurably(dir);
       await writeDurably(stopFile(id), JSON.stringify({ at: now().toISOString(), ...request }));
     },
     async clearStop(id) {
-      if (isActionId(id)) await rm(stopFile(id), { force: true });
+      if (isRunId(id)) await rm(stopFile(id), { force: true });
     },
     onChange(callback, signal) {
       void (async () => {

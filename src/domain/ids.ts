@@ -6,6 +6,10 @@ type Branded<T extends string> = string & { readonly [brand]: T };
 
 /** Id of an action; the stem of its file. */
 export type ActionId = Branded<'ActionId'>;
+/** Id of a sidecar's run: `sidecar/<formula>-<issue>-<n>`. */
+export type SidecarId = Branded<'SidecarId'>;
+/** What has attempts, a journal entry and a result. */
+export type RunId = ActionId | SidecarId;
 /** Git object id, 40 (SHA-1) or 64 (SHA-256) lower-case hex digits. Never abbreviated. */
 export type Oid = Branded<'Oid'>;
 /** Idempotency token of one attempt: 32 hex digits (formats.md, Journal entry). */
@@ -20,6 +24,36 @@ export const actionIdRule = ID_PATTERN_TEXT;
 
 export function isActionId(text: string): text is ActionId {
   return ID.test(text) && !text.endsWith('.cancel') && !text.endsWith('.result');
+}
+
+export function isRunId(text: string): text is RunId {
+  return isActionId(text) || isSidecarId(text);
+}
+
+const SIDECAR_ID = /^sidecar\/([a-z0-9][a-z0-9._-]{0,127})-([1-9]\d{0,8})-([1-9]\d{0,5})$/;
+
+export function isSidecarId(text: string): text is SidecarId {
+  return SIDECAR_ID.test(text);
+}
+
+/** The `n`-th run of a formula on an issue; `issue` and `n` count from 1. */
+export interface SidecarName {
+  readonly formula: string;
+  readonly issue: number;
+  readonly n: number;
+}
+
+/** Throws a plain Error: the formula's name and the numbers were checked before. */
+export function sidecarId({ formula, issue, n }: SidecarName): SidecarId {
+  const id = `sidecar/${formula}-${issue}-${n}`;
+  if (isSidecarId(id)) return id;
+  throw new Error('not the id of a sidecar');
+}
+
+/** What the id of a sidecar says; null: it is none. The last two numbers are issue and n, whatever the formula is named. */
+export function sidecarNameOf(id: string): SidecarName | null {
+  const [, formula, issue, n] = SIDECAR_ID.exec(id) ?? [];
+  return formula === undefined ? null : { formula, issue: Number(issue), n: Number(n) };
 }
 
 export function isOid(text: string): text is Oid {
@@ -39,7 +73,7 @@ export function oid(text: string): Oid {
 /** What an attempt is of. `repo` is the object id of the branch's first-parent root commit, never a URL. */
 export interface AttemptKey {
   readonly repo: Oid;
-  readonly id: ActionId;
+  readonly id: RunId;
   readonly blob: Oid;
   readonly attempt: number;
 }

@@ -20,6 +20,18 @@ const accessFragmentSchema = z.strictObject({
 });
 export type AccessFragment = z.infer<typeof accessFragmentSchema>;
 
+/** What a sidecar works on. */
+const sidecarWorkSchema = z.strictObject({
+  /** `owner/name` on the forge. */
+  repo: z.string().min(1),
+  issue: z.int().min(1),
+  /** The issue's page. */
+  url: z.string(),
+  /** Path of the project file in the ops repo. */
+  project: z.string().min(1),
+});
+export type SidecarWork = z.infer<typeof sidecarWorkSchema>;
+
 export const payloadSchema = z.strictObject({
   v: z.literal(1),
   id: z.string().min(1),
@@ -31,6 +43,8 @@ export const payloadSchema = z.strictObject({
   blobs: z.strictObject({ action: objectId, formula: objectId }),
   access: accessFragmentSchema,
   inputs: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  /** Of a sidecar, whose `action` holds the bytes of the project file. Absent: an action. */
+  sidecar: sidecarWorkSchema.optional(),
   /** argv of the operator's agent command; used by prompt formulas only. */
   agent: z.array(z.string()),
   limits: z.strictObject({ log_bytes: z.int().min(0), artifact_bytes: z.int().min(0) }),

@@ -4,28 +4,50 @@ import { RUN_FILES } from '../domain/run-directory.ts';
 import type { Site } from './run.ts';
 
 /** What the command line says. */
-export interface Invocation extends Pick<Site, 'directory' | 'artifacts' | 'runAs'> {
+export interface Invocation
+  extends Pick<Site, 'directory' | 'artifacts' | 'runAs' | 'vault' | 'botToken' | 'agentData'> {
   /** null: stdin. */
   readonly payload: string | null;
 }
 
 const TEXT = { type: 'string' } as const;
-const OPTIONS = { 'run-dir': TEXT, payload: TEXT, 'run-as': TEXT, artifacts: TEXT };
+const OPTIONS = {
+  'run-dir': TEXT,
+  payload: TEXT,
+  'run-as': TEXT,
+  artifacts: TEXT,
+  vault: TEXT,
+  'bot-token': TEXT,
+  'agent-data': TEXT,
+};
 
 /** `--run-dir DIR` alone, or any of the others, in any order. null: it makes no sense. */
 export function readArguments(args: readonly string[]): Invocation | null {
   const values = parseOptions(args);
-  if (values === null) return null;
+  // An empty path is a variable that was not set; resolved it would be our working directory.
+  if (values === null || Object.values(values).includes('')) return null;
   const { 'run-dir': runDirectory, payload = null, 'run-as': user, artifacts } = values;
   if (runDirectory !== undefined) {
     if (Object.keys(values).length > 1) return null;
     const directory = path.resolve(runDirectory);
-    return { directory, payload: path.join(directory, RUN_FILES.payload), artifacts: null, runAs: null };
+    return { ...NONE, directory, payload: path.join(directory, RUN_FILES.payload) };
   }
   const runAs = user === undefined ? null : userOf(user);
   if (runAs === undefined) return null;
-  return { directory: null, payload, artifacts: artifacts === undefined ? null : path.resolve(artifacts), runAs };
+  return {
+    directory: null,
+    payload,
+    artifacts: full(artifacts),
+    runAs,
+    vault: values.vault ?? null,
+    botToken: full(values['bot-token']),
+    agentData: full(values['agent-data']),
+  };
 }
+
+const NONE = { artifacts: null, runAs: null, vault: null, botToken: null, agentData: null };
+
+const full = (file: string | undefined) => (file === undefined ? null : path.resolve(file));
 
 function parseOptions(args: readonly string[]) {
   try {

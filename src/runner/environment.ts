@@ -1,6 +1,6 @@
 import type { InputValue } from '../domain/fields.ts';
 import { inputVariable } from '../domain/inputs.ts';
-import type { Payload } from '../domain/payload.ts';
+import type { Payload, SidecarWork } from '../domain/payload.ts';
 import type { Secret } from '../domain/redact.ts';
 import type { Approved } from './approved.ts';
 
@@ -15,6 +15,17 @@ export interface EnvironmentParts extends Approved {
   readonly inputsFile: string;
   /** What the mounts need: see mounts.ts. */
   readonly mounts: { readonly path: readonly string[]; readonly variables: Readonly<Record<string, string>> };
+  /** null: an action. */
+  readonly sidecar: SidecarParts | null;
+}
+
+/** What only sidecars have. The bot's token is one of the secrets. */
+interface SidecarParts {
+  readonly work: SidecarWork;
+  /** Path of the project file's copy. */
+  readonly projectFile: string;
+  /** Path of a directory for this run alone; null: the job has none. */
+  readonly agentData: string | null;
 }
 
 /** The closed environment of formats.md, "What a command finds": these names and no other. */
@@ -32,9 +43,20 @@ export function buildEnvironment(parts: EnvironmentParts): Record<string, string
     EDGE_MODEL: action.model ?? '',
     EDGE_TOOLS: action.tools.join(','),
     EDGE_INPUTS_FILE: parts.inputsFile,
+    ...(parts.sidecar === null ? {} : sidecarVariables(parts.sidecar)),
     ...parts.mounts.variables,
     HOME: parts.home,
     PATH: [...parts.mounts.path, STANDARD_PATH].join(':'),
+  };
+}
+
+function sidecarVariables({ work, projectFile, agentData }: SidecarParts): Record<string, string> {
+  return {
+    EDGE_ISSUE_NUMBER: String(work.issue),
+    EDGE_ISSUE_REPO: work.repo,
+    EDGE_ISSUE_URL: work.url,
+    EDGE_PROJECT_FILE: projectFile,
+    ...(agentData === null ? {} : { EDGE_AGENT_DATA: agentData }),
   };
 }
 

@@ -118,7 +118,9 @@ function userOfRun({ isOwnRoot, owner }: Places): number | null {
 }
 
 function traceOf(group: number, user: number | null, { places }: Execution): Trace {
-  return { group, user, variables: [`HOME=${places.home}`], directories: [places.home, places.work], files: [] };
+  const { home, work, agentData } = places;
+  const directories = [home, work, ...(agentData === null ? [] : [agentData])];
+  return { group, user, variables: [`HOME=${home}`], directories, files: [] };
 }
 
 /** Kills what is left, and waits for the rest of the output, but not for somebody who keeps the pipes open. */

@@ -14,6 +14,12 @@ import { Stop } from './stop.ts';
  * or on stdin; then also `--run-as UID:GID` (the command's user, not root; needs root) and `--artifacts DIR` (is made,
  * 0700; without it none are kept). Of the environment only VAULT_CACERT is read, and TMPDIR by the system's rule.
  *
+ * `--vault ADDRESS`: what redeems a wrapper anywhere else is refused, unasked. Whoever may dispatch could name a store of his
+ * own, which would approve whatever he likes.
+ *
+ * The job of sidecars has `--bot-token FILE` (becomes EDGE_BOT_TOKEN, and is deleted) and `--agent-data DIR` (has to be
+ * there; EDGE_AGENT_DATA is a directory in it, made for this run and removed after it). With either no action is run.
+ *
  * Ends with the command's exit code, 128 + signal, 124 at the deadline, 69 for a reason of its own, 75 when the run
  * directory has its runner already, 64 when the command line makes no sense. Prints the command's scrubbed streams, at
  * most one line of its own and the trailer; nothing else.
@@ -52,17 +58,18 @@ async function attempt(invocation: Invocation): Promise<Ending> {
 }
 
 /** Throws RunnerError (ERR_RUNNER). */
-function siteOf({ directory, artifacts, runAs }: Invocation): Site {
+function siteOf(invocation: Invocation): Site {
+  const { directory, runAs } = invocation;
   const caFile = process.env['VAULT_CACERT'] ?? '';
   const vaultCaFile = caFile === '' ? null : caFile;
   if (directory !== null) {
     const host = readHost(directory);
-    return { directory, artifacts, mounts: host.mounts, runAs: host.run_as, graceMs: host.grace_ms, vaultCaFile };
+    return { ...invocation, mounts: host.mounts, runAs: host.run_as, graceMs: host.grace_ms, vaultCaFile };
   }
   if (runAs !== null && process.getuid?.() !== 0) {
     throw new RunnerError('ERR_RUNNER', 'only root can run commands as another user (--run-as); nothing was started');
   }
-  return { directory, artifacts, mounts: null, runAs, graceMs: DEFAULT_GRACE_MS, vaultCaFile };
+  return { ...invocation, mounts: null, graceMs: DEFAULT_GRACE_MS, vaultCaFile };
 }
 
 function keepExit(directory: string, ending: Ending): void {

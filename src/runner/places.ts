@@ -1,5 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, constants, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -17,15 +29,18 @@ export interface Places {
   readonly given: string;
   /** Collected artifacts; null: nobody would take them from there. */
   readonly artifacts: string | null;
+  /** Where a sidecar may keep what is large, on a disk of the operator's choice; null: the job has none. */
+  readonly agentData: string | null;
   /** The other user that the command runs as; null: the runner's own. */
   readonly owner: Host['run_as'];
 }
 
 /**
  * Where they are to be: in the run directory `directory` or, without one, in a new one of the system's. `artifacts`: a
- * directory of its own for these. Makes nothing.
+ * directory of its own for these. `agentData`: what the runs of sidecars share, each with a directory of its own in it.
+ * Makes nothing.
  */
-export function choosePlaces({ directory, artifacts, runAs }: Choice): Places {
+export function choosePlaces({ directory, artifacts, runAs, agentData }: Choice): Places {
   const root = directory ?? path.join(tmpdir(), `edge-run-${randomBytes(8).toString('hex')}`);
   return {
     root,
@@ -33,6 +48,8 @@ export function choosePlaces({ directory, artifacts, runAs }: Choice): Places {
     home: path.join(root, RUN_FILES.home),
     work: path.join(root, RUN_FILES.work),
     given: path.join(root, RUN_FILES.given),
+    // A name that nobody can guess: the runs beside it are of the same user.
+    agentData: agentData === null ? null : path.join(agentData, `run-${randomBytes(16).toString('hex')}`),
     artifacts: artifacts ?? (directory === null ? null : path.join(root, RUN_FILES.artifacts)),
     owner: runAs,
   };
@@ -42,6 +59,7 @@ interface Choice {
   readonly directory: string | null;
   readonly artifacts: string | null;
   readonly runAs: Host['run_as'];
+  readonly agentData: string | null;
 }
 
 /** Where to find what the command leaves, and to put what is kept of it: paths of open directories, good in this process. */
@@ -56,15 +74,47 @@ export interface Held {
  * artifacts is there already.
  */
 export function makePlaces(places: Places): Held {
-  const { root, isOwnRoot, home, work, given, artifacts, owner } = places;
+  const { root, isOwnRoot, home, work, given, artifacts, agentData, owner } = places;
   if (isOwnRoot) mkdirSync(root, { mode: 0o700 });
   const target = isOwnRoot && artifacts !== null ? makeArtifacts(artifacts) : artifacts;
   for (const directory of [home, work, given]) rmSync(directory, { recursive: true, force: true });
   if (!isOwnRoot && artifacts !== null) rmSync(artifacts, { recursive: true, force: true });
   if (owner !== null) openWayTo(root, owner);
+  if (agentData !== null) makeAgentData(places, agentData);
   for (const directory of [home, work]) makeOwnDirectory(places, directory);
   makeGivenDirectory(places, given);
   return { work: hold(work), artifacts: target };
+}
+
+/**
+ * Where the command has another user, it can pass through the directory above and neither list nor change it: else it
+ * could find the runs beside it, or put something else in our way. Where it has ours, nothing keeps it from that.
+ */
+function makeAgentData(places: Places, directory: string): void {
+  const above = path.dirname(directory);
+  try {
+    if (places.owner !== null) closeToOthers(above, places.owner);
+    makeOwnDirectory(places, directory);
+  } catch (error) {
+    if (error instanceof RunnerError) throw error;
+    const why = errorCode(error) ?? 'error';
+    throw new RunnerError('ERR_RUNNER', `a directory beneath ${above} can't be made (${why}); nothing was started`);
+  }
+}
+
+function closeToOthers(directory: string, owner: NonNullable<Host['run_as']>): void {
+  try {
+    chmodSync(directory, PASS_ONLY);
+  } catch {
+    // Not ours: it may be right as it is.
+  }
+  const status = statSync(directory);
+  // An owner may give itself any mode.
+  if (status.uid === owner.uid || (status.mode & bitsFor(status, owner, 0o6)) !== 0) {
+    const message = `the user of the command may list or change ${directory}; let it belong to root, with mode 0711`;
+    throw new RunnerError('ERR_RUNNER', `${message}; nothing was started`);
+  }
+  checkWayTo(directory, owner);
 }
 
 function makeArtifacts(directory: string): string {
@@ -87,13 +137,27 @@ function hold(directory: string): string {
 }
 
 /** Takes away all but the artifacts; what can't be removed is left. Safe to repeat. */
-export function removePlaces({ root, isOwnRoot, home, work, given }: Places): void {
-  for (const directory of isOwnRoot ? [root] : [home, work, given]) {
-    try {
-      rmSync(directory, { recursive: true, force: true });
-    } catch {
-      // An immutable file, a mount: it is in nobody's way, the next run has directories of its own.
-    }
+export function removePlaces({ root, isOwnRoot, home, work, given, agentData, owner }: Places): void {
+  for (const directory of [agentData, ...(isOwnRoot ? [root] : [home, work, given])]) {
+    if (directory !== null) removeTree(directory, owner === null);
+  }
+}
+
+/** `isOwn`: the command had our user, so it may have taken our rights away (module caches are read-only directories). */
+function removeTree(directory: string, isOwn: boolean): void {
+  try {
+    if (isOwn) openUp(directory);
+    rmSync(directory, { recursive: true, force: true });
+  } catch {
+    // An immutable file, a mount: it is in nobody's way, the next run has directories of its own.
+  }
+}
+
+function openUp(directory: string): void {
+  if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  chmodSync(directory, 0o700);
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) openUp(path.join(directory, entry.name));
   }
 }
 
@@ -110,7 +174,7 @@ export function makeGivenDirectory(places: Places, directory: string): void {
 }
 
 /** Puts a file into `given`: the command's user may read it (with `mode` 0o550 also run it), and not change it. */
-export function give(places: Places, name: string, content: string, mode: 0o440 | 0o550 = 0o440): string {
+export function give(places: Places, name: string, content: string | Uint8Array, mode: 0o440 | 0o550 = 0o440): string {
   const file = path.join(places.given, name);
   writeFileSync(file, content, { mode: 0o600, flag: 'wx' });
   letRead(places, file, mode);
@@ -124,13 +188,23 @@ function letRead({ owner }: Places, file: string, mode: number): void {
 
 /** The command's user has to pass through the run directory; what is in it stays closed by its own mode. */
 function openWayTo(root: string, owner: NonNullable<Host['run_as']>): void {
-  chmodSync(root, 0o711);
-  for (let directory = root; ; directory = path.dirname(directory)) {
-    const { mode, uid, gid } = statSync(directory);
-    const bit = uid === owner.uid ? 0o100 : gid === owner.gid ? 0o010 : 0o001;
-    if ((mode & bit) === 0) {
+  chmodSync(root, PASS_ONLY);
+  checkWayTo(root, owner);
+}
+
+const PASS_ONLY = 0o711;
+
+function checkWayTo(end: string, owner: NonNullable<Host['run_as']>): void {
+  for (let directory = end; ; directory = path.dirname(directory)) {
+    const status = statSync(directory);
+    if ((status.mode & bitsFor(status, owner, 0o1)) === 0) {
       throw new RunnerError('ERR_RUNNER', `the user of the command can't pass ${directory}; it needs mode o+x`);
     }
     if (directory === path.dirname(directory)) return;
   }
+}
+
+/** Those bits of a mode that say of this user what `bits` (of one octal digit) say of somebody. */
+function bitsFor({ uid, gid }: Stats, owner: NonNullable<Host['run_as']>, bits: number): number {
+  return uid === owner.uid ? bits << 6 : gid === owner.gid ? bits << 3 : bits;
 }

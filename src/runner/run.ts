@@ -1,12 +1,13 @@
-import type { Payload } from '../domain/payload.ts';
+import type { Payload, SidecarWork } from '../domain/payload.ts';
 import { createRedactor, type Redactor, type Secret } from '../domain/redact.ts';
 import type { Host } from '../domain/run-directory.ts';
 import { encodeTrailer, type Trailer } from '../domain/trailer.ts';
 import { redeem } from './access.ts';
 import { type Approved, type Digest, digestOf, readApproved } from './approved.ts';
 import { collectArtifacts } from './artifacts.ts';
+import { takeBotToken } from './bot-token.ts';
 import { commandEnding, type Ending, ownEnding, unstartedEnding } from './ending.ts';
-import { buildEnvironment, inputsFileContent } from './environment.ts';
+import { buildEnvironment, type EnvironmentParts, inputsFileContent } from './environment.ts';
 import { type CommandEnd, execute } from './execute.ts';
 import { placeMounts } from './mounts.ts';
 import { oomKills } from './oom.ts';
@@ -30,6 +31,12 @@ export interface Site {
   readonly graceMs: number;
   /** PEM file of the authority that signed the secret store's certificate; null: the usual ones. */
   readonly vaultCaFile: string | null;
+  /** Address of the only Vault whose word counts; null: whichever store the payload names. */
+  readonly vault: string | null;
+  /** File with the token of the sidecars' bot. With it, or with `agentData`, this is the job of sidecars. */
+  readonly botToken: string | null;
+  /** What the runs of sidecars share: each gets a directory of its own in it. */
+  readonly agentData: string | null;
 }
 
 /** One attempt while it goes on. */
@@ -74,10 +81,14 @@ function endingOf(error: RunnerError, { cause }: Stop): Ending {
 
 /** The wrapper is redeemed before anything else is judged, so that there is one who judges. */
 async function redeemAndRead({ payload, site, stop, digest }: Attempt): Promise<Granted> {
+  checkStore(payload, site);
   const redemption = await redeem(payload.access, { caFile: site.vaultCaFile, stop: stop.signal });
   const read = await settle(async () => {
+    checkSite(payload, site);
     const approved = readApproved(payload, digest, redemption);
-    return { ...approved, secrets: await readSecrets(approved, redemption) };
+    const secrets = await readSecrets(approved, redemption);
+    if (site.botToken !== null) secrets.push(takeBotToken(site.botToken, approved.formula, site.runAs));
+    return { ...approved, secrets };
   });
   // Also after a failure; of two, the first is told.
   const closed = await settle(() => redemption.close());
@@ -85,6 +96,21 @@ async function redeemAndRead({ payload, site, stop, digest }: Attempt): Promise<
   if (closed instanceof RunnerError) throw closed;
   await checkProgramFiles(read.formula.files);
   return read;
+}
+
+/** A store of somebody else's would say of any bytes that they are approved. Throws RunnerError (ERR_DIGEST). */
+function checkStore({ access }: Payload, { vault }: Site): void {
+  if (vault === null || (access.kind === 'vault' && access.address === vault)) return;
+  throw new RunnerError('ERR_DIGEST', 'the payload names another secret store than this job; nothing was started');
+}
+
+/** The job of sidecars holds an identity that nobody approved for an action. Throws RunnerError (ERR_DIGEST). */
+function checkSite({ sidecar }: Payload, { botToken, agentData }: Site): void {
+  if (sidecar !== undefined || (botToken === null && agentData === null)) return;
+  throw new RunnerError(
+    'ERR_DIGEST',
+    'the payload is of an action, and this is the job of sidecars; nothing was started',
+  );
 }
 
 async function runGranted(attempt: Attempt, granted: Granted, output: Output): Promise<Ending> {
@@ -112,7 +138,13 @@ async function runGranted(attempt: Attempt, granted: Granted, output: Output): P
 function environmentOf({ payload, places, site }: Attempt, granted: Granted): Record<string, string> {
   const mounts = placeMounts(granted.action.mounts, site.mounts, places);
   const inputsFile = give(places, 'inputs.json', inputsFileContent(payload.inputs));
-  return buildEnvironment({ ...granted, payload, home: places.home, inputsFile, mounts });
+  const sidecar = payload.sidecar === undefined ? null : sidecarParts(payload, payload.sidecar, places);
+  return buildEnvironment({ ...granted, payload, home: places.home, inputsFile, mounts, sidecar });
+}
+
+function sidecarParts({ action: project }: Payload, work: SidecarWork, places: Places): EnvironmentParts['sidecar'] {
+  const projectFile = give(places, 'project.toml', Buffer.from(project, 'base64'));
+  return { work, projectFile, agentData: places.agentData };
 }
 
 /** Whoever stopped the command waits; and nobody waits for ever. */

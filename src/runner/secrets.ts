@@ -1,3 +1,4 @@
+import type { Formula } from '../domain/formula.ts';
 import { whyUnmaskable } from '../domain/maskable.ts';
 import type { Secret } from '../domain/redact.ts';
 import type { Approved } from './approved.ts';
@@ -11,20 +12,31 @@ import { RunnerError } from './runner-error.ts';
 export async function readSecrets({ action, formula }: Approved, redemption: Redemption): Promise<Secret[]> {
   const secrets: Secret[] = [];
   for (const name of action.secrets) {
-    const value = secretValue(name, await redemption.read(name));
-    const why = formula.unmasked ? null : whyUnmaskable(value);
-    if (why !== null) throw new RunnerError('ERR_SECRET_UNMASKABLE', `${name} ${why}`);
-    secrets.push({ name, value });
+    secrets.push(secretOf({ name, bytes: await redemption.read(name), place: 'the store' }, formula));
   }
   return secrets;
 }
 
-/** Editors and `echo` end a file with a newline that is no part of the secret. */
-function secretValue(name: string, bytes: Uint8Array): string {
+/** A secret as it was read. */
+interface Found {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  /** Where, for messages. */
+  readonly place: string;
+}
+
+/**
+ * The secret as a variable can hold it and output can be scrubbed of it. Throws RunnerError (ERR_SECRET_EMPTY,
+ * ERR_SECRET_UNMASKABLE).
+ */
+export function secretOf({ name, bytes, place }: Found, { unmasked }: Pick<Formula, 'unmasked'>): Secret {
+  // Editors and `echo` end a file with a newline that is no part of the secret.
   const value = decode(name, bytes).replace(/\n$/, '');
-  if (value === '') throw new RunnerError('ERR_SECRET_EMPTY', `${name} is empty in the store`);
+  if (value === '') throw new RunnerError('ERR_SECRET_EMPTY', `${name} is empty in ${place}`);
   if (value.includes('\0')) throw new RunnerError('ERR_SECRET_UNMASKABLE', `${name} holds a NUL, no variable can`);
-  return value;
+  const why = unmasked ? null : whyUnmaskable(value);
+  if (why !== null) throw new RunnerError('ERR_SECRET_UNMASKABLE', `${name} ${why}`);
+  return { name, value };
 }
 
 function decode(name: string, bytes: Uint8Array): string {

@@ -119,6 +119,18 @@ describe('a run with a wrapped token', () => {
     const result = await start(job, { environment: { VAULT_CACERT: '/no/such.pem' } });
     expect(result.stderr).toMatch("ERR_VAULT_UNAVAILABLE: /no/such.pem of VAULT_CACERT can't be read (ENOENT)");
   });
+
+  it('asks no other store than the one that its job names, and starts nothing of a payload with another (R21, E6)', async () => {
+    const forger = await FakeVault.start();
+    const args = ['--vault', forger.address];
+    expectOwnReason(await start(await prepare(ECHO), { args }), 'ERR_DIGEST');
+    // Nobody has redeemed it: it ends by itself.
+    expect(vault.runTokens).not.toEqual([]);
+    expect(forger.requests).toEqual([]);
+    await forger.close();
+    const own = await start(await prepare(ECHO), { args: ['--vault', vault.address] });
+    expect(own).toMatchObject({ code: 0, stdout: 'started\n' });
+  });
 });
 
 async function wrapped(payload: Payload): Promise<AccessFragment> {

@@ -63,6 +63,27 @@ describe('the environment of a command', () => {
     expect(built['PATH']).toBe(`/run/bin:${STANDARD_PATH}`);
     expect(built['SOPS_AGE_KEY_FILE']).toBe('/run/keys');
   });
+
+  it.each([
+    ['a directory', '/data/run-1', { EDGE_AGENT_DATA: '/data/run-1' }],
+    ['no directory', null, {}],
+  ])('of a sidecar says what it works on, where the job has %s for its data (S2.1)', (_, agentData, more) => {
+    const work = {
+      repo: 'owner/code',
+      issue: 12,
+      url: 'https://forge.example/owner/code/issues/12',
+      project: 'p.toml',
+    };
+    const sidecar = { work, projectFile: '/run/given/project.toml', agentData };
+    expect(buildEnvironment({ ...parts({}), sidecar })).toEqual({
+      ...buildEnvironment(parts({})),
+      EDGE_ISSUE_NUMBER: '12',
+      EDGE_ISSUE_REPO: 'owner/code',
+      EDGE_ISSUE_URL: 'https://forge.example/owner/code/issues/12',
+      EDGE_PROJECT_FILE: '/run/given/project.toml',
+      ...more,
+    });
+  });
 });
 
 interface Given {
@@ -84,6 +105,7 @@ function parts({ secrets = {}, env = {}, inputs = {} }: Given): EnvironmentParts
     home: '/run/home',
     inputsFile: '/run/inputs.json',
     mounts: { path: [], variables: {} },
+    sidecar: null,
   };
 }
 

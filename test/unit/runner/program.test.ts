@@ -12,7 +12,7 @@ let places: Places;
 
 beforeEach(() => {
   root = mkdtempSync(path.join(tmpdir(), 'program-'));
-  places = choosePlaces({ directory: root, artifacts: null, runAs: null });
+  places = choosePlaces({ directory: root, artifacts: null, runAs: null, agentData: null });
   makePlaces(places);
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
