@@ -2,9 +2,9 @@
 # same job from dispatcher.toml, one for every set of mounts that a formula may ask for; this file is for those who
 # register by hand. The dispatcher compares what is registered with its own configuration and refuses a difference.
 #
-#   nomad job run vault-runner.nomad.hcl
-#   nomad job run -var name=vault-runner-gpg-ssh -var 'mounts={gpg="agent-gpg",ssh="agent-ssh"}' vault-runner.nomad.hcl
-#   nomad job run -var driver=raw_exec -var 'runner=["node","/opt/edge-dispatcher/dist/runner/main.js"]' vault-runner.nomad.hcl
+#   nomad job run -var vault_address=https://vault.example:8200 vault-runner.nomad.hcl
+#   nomad job run -var vault_address=… -var name=vault-runner-gpg-ssh -var 'mounts={gpg="agent-gpg",ssh="agent-ssh"}' vault-runner.nomad.hcl
+#   nomad job run -var vault_address=… -var driver=raw_exec -var 'runner=["node","/opt/edge-dispatcher/dist/runner/main.js"]' vault-runner.nomad.hcl
 
 variable "name" {
   type        = string
@@ -63,6 +63,12 @@ variable "runner_ca_file" {
   description = "where the task finds the CA of the secret store; empty: those of the system"
 }
 
+variable "vault_address" {
+  type        = string
+  default     = ""
+  description = "the only secret store whose word the runner takes: address of [access.vault]"
+}
+
 variable "artifacts" {
   type        = bool
   default     = false
@@ -98,6 +104,7 @@ locals {
 
   args = concat(
     ["--payload", "$${NOMAD_TASK_DIR}/payload"],
+    var.vault_address == "" ? [] : ["--vault", var.vault_address],
     var.artifacts ? ["--artifacts", "$${NOMAD_ALLOC_DIR}/data/artifacts"] : [],
   )
   host_env = var.runner_ca_file == "" ? {} : { VAULT_CACERT = var.runner_ca_file }

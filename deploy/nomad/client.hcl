@@ -14,11 +14,36 @@ client {
     read_only = true
   }
 
+  # For sidecars (docs/operating.md): clones of the projects and of the ops repo, which something of yours keeps fresh, and
+  # a disk for what the runs make. Its root belongs to root and has mode 0711; with the exec driver it belongs to nobody
+  # (65534) and has mode 0700.
+  host_volume "project-repos" {
+    path      = "/srv/edge/project-repos"
+    read_only = true
+  }
+
+  host_volume "ops-repo" {
+    path      = "/srv/edge/ops-repo"
+    read_only = true
+  }
+
+  host_volume "agent-data" {
+    path      = "/srv/edge/agent-data"
+    read_only = false
+  }
+
   # Where the daemon runs as a job: its state_dir, owned by the image's user (10001).
   host_volume "edge-dispatcher-state" {
     path      = "/srv/edge/state"
     read_only = false
   }
+}
+
+# For sidecars: where a task's identity logs in, so that Nomad can read the bot token for it.
+vault {
+  enabled               = true
+  address               = "https://vault.example:8200"
+  jwt_auth_backend_path = "jwt-nomad"
 }
 
 # The driver of production. Volumes need no `volumes { enabled = true }`: host volumes work without it, and with it every

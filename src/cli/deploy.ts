@@ -76,7 +76,7 @@ export async function deployFor(
   { io, options, teller, made }: Deployment,
 ): Promise<void> {
   teller.begin(known);
-  const changes = await plan(catalogueOf(known.formulas));
+  const changes = await plan(catalogueOf(known.formulas, known.sidecars));
   made.push(...changes.map((change) => ({ change, applied: false })));
   teller.plan(changes);
   if (options.dryRun === true) return;

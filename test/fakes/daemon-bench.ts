@@ -166,7 +166,10 @@ export const POLICY = '[tiers]\n';
 
 async function readResults(remote: string): Promise<ReadonlyMap<string, Result>> {
   const env = { GIT_DIR: remote };
-  const listing = await git(['ls-tree', '-r', '--format=%(objectname) %(path)', 'main', 'vault/actions'], env);
+  const listing = await git(
+    ['ls-tree', '-r', '--format=%(objectname) %(path)', 'main', 'vault/actions', 'vault/sidecars'],
+    env,
+  );
   const results = new Map<string, Result>();
   for (const line of listing.split('\n').filter((name) => name.endsWith('.result.json'))) {
     const [blob = ''] = line.split(' ', 1);

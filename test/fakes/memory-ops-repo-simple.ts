@@ -121,8 +121,8 @@ export class SimpleOpsRepo implements OpsRepo {
     return [];
   }
 
-  async everAdded(from: Oid | null, to: Oid, under: string, suffix: string): Promise<readonly string[]> {
-    const changes = (await this.firstParentChanges(from, to, [under])).flatMap((each) => each.changes);
+  async everAdded(from: Oid | null, to: Oid, under: readonly string[], suffix: string): Promise<readonly string[]> {
+    const changes = (await this.firstParentChanges(from, to, under)).flatMap((each) => each.changes);
     return changes.filter(({ before, path }) => before === null && path.endsWith(suffix)).map(({ path }) => path);
   }
 

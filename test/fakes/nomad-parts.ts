@@ -34,12 +34,20 @@ const MOUNTS: EngineTools['wanted']['mounts'] = {
   gpg: { path: null, hostVolume: 'gpg' },
 };
 
-/** `vault-runner` is registered; the token is the daemon's. */
-export async function startNomadParts(fake: FakeNomadOptions = {}): Promise<NomadParts> {
-  const hostVolumes = { ssh: { readOnly: true }, gpg: { readOnly: true } };
+/** `vault-runner` is registered; the token is the daemon's. `sidecar`: `[sidecar_job]`; null: there are none. */
+export async function startNomadParts(
+  fake: FakeNomadOptions = {},
+  sidecar: EngineTools['wanted']['sidecar'] = null,
+): Promise<NomadParts> {
+  const own = {
+    'project-repos': { readOnly: true },
+    'ops-repo': { readOnly: true },
+    'agent-data': { readOnly: false },
+  };
+  const hostVolumes = { ssh: { readOnly: true }, gpg: { readOnly: true }, ...own };
   const nomad = await FakeNomad.start({ hostVolumes, ...fake });
   const runner = { runner: ['/opt/runner'], runnerEnvironment: {} };
-  const tools = { ...makeTools(), ...runner, wanted: { ...WANTED, mounts: MOUNTS } };
+  const tools = { ...makeTools(), ...runner, wanted: { ...WANTED, mounts: MOUNTS, sidecar } };
   const options = nomadOptions.parse({ address: nomad.address, driver: 'exec' });
   const clients: NomadClient[] = [];
   const newClient: NomadParts['newClient'] = (other = {}, token = DAEMON_TOKEN, timing = QUICK) => {

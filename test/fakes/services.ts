@@ -6,6 +6,8 @@ export interface Names {
   readonly namespace: string;
   readonly mount: string;
   readonly role: string;
+  /** Role and policy of sidecars, where a stage has some. */
+  readonly sidecarRole: string;
 }
 
 /** A Nomad and a Vault that a stage plays on, real or fake, with what only an administrator may do. */
@@ -40,7 +42,13 @@ export function realServices(given: Given): Services {
     vault: { address: given.VAULT_ADDR, adminToken: given.VAULT_TOKEN },
     names() {
       const tag = randomBytes(4).toString('hex');
-      return { tag, namespace: `edge-${tag}`, mount: `edge-${tag}`, role: `edge-run-${tag}` };
+      return {
+        tag,
+        namespace: `edge-${tag}`,
+        mount: `edge-${tag}`,
+        role: `edge-run-${tag}`,
+        sidecarRole: `edge-sidecar-${tag}`,
+      };
     },
     async nomadToken() {
       const token = { Name: 'stage', Type: 'client', Policies: ['edge-dispatcher'] };
@@ -59,7 +67,7 @@ export function realServices(given: Given): Services {
     async putSecret(mount, path, value) {
       await vault('POST', `/v1/${mount}/data/${path}`, { data: { value } });
     },
-    async remove({ namespace, mount, role }) {
+    async remove({ namespace, mount, role, sidecarRole }) {
       const jobs = await nomad<readonly { ID: string }[]>('GET', `/v1/jobs?namespace=${namespace}`);
       for (const { ID } of jobs) {
         await nomad('DELETE', `/v1/job/${encodeURIComponent(ID)}?namespace=${namespace}&purge=true`);
@@ -67,6 +75,9 @@ export function realServices(given: Given): Services {
       await nomad('DELETE', `/v1/namespace/${namespace}`, undefined, PATIENCE);
       await vault('DELETE', `/v1/sys/mounts/${mount}`);
       await vault('DELETE', `/v1/auth/token/roles/${role}`);
+      await vault('DELETE', `/v1/sys/policies/acl/${sidecarRole}`);
+      // Without the auth mount there never was one.
+      await vault('DELETE', `/v1/auth/jwt-nomad/role/${sidecarRole}`).catch(() => undefined);
     },
   };
 }

@@ -14,6 +14,8 @@ export interface Stage {
   readonly namespace: string;
   /** The KV mount. */
   readonly mount: string;
+  /** Another secret, beneath no folder of ours. */
+  putSecret(path: string, value: string): Promise<void>;
   /** The dispatcher's own, which nothing may show. */
   readonly tokens: readonly string[];
   /** Names of the secrets that are in the store; each value is `value-of-<NAME>-…`, long enough to be masked. */
@@ -57,8 +59,12 @@ export interface StageOptions {
   readonly runner?: readonly string[];
   /** Mount name → host volume. */
   readonly volumes?: Readonly<Record<string, string>>;
+  /** More files of the ops repo. */
+  readonly files?: Readonly<Record<string, string>>;
   /** More of dispatcher.toml. */
-  readonly more?: string;
+  readonly more?: string | ((names: Names) => string);
+  /** More of the environment of every command. */
+  readonly env?: Readonly<Record<string, string>>;
   /** More of `[engine.nomad]`. */
   readonly nomad?: string;
 }
@@ -73,21 +79,22 @@ export async function openStage(services: Services, options: StageOptions): Prom
   const bench = await makeDaemonBench();
   await services.mountSecrets(names.mount);
   for (const secret of secrets) await services.putSecret(names.mount, `edge/runner/${secret}`, secretValue(secret));
-  await bench.push({ 'vault/policy.toml': POLICY, ...formulaFiles(options, bench.dir, secrets) });
+  await bench.push({ 'vault/policy.toml': POLICY, ...formulaFiles(options, bench.dir, secrets), ...options.files });
   await writeFile(bench.configFile, configText(bench, services, { ...options, ...names }));
   const command = async (env: Readonly<Record<string, string>>, args: readonly string[]): Promise<Said> => {
     const program = bench.start(args, env);
     const { code } = await program.ended;
     return { code, stdout: program.stdout(), stderr: program.stderr() };
   };
-  const admin = { NOMAD_TOKEN: services.nomad.adminToken, VAULT_TOKEN: services.vault.adminToken };
+  const admin = { ...options.env, NOMAD_TOKEN: services.nomad.adminToken, VAULT_TOKEN: services.vault.adminToken };
   const deployed = await command(admin, ['deploy']);
   if (deployed.code !== 0) throw new Error(`deploy ended with ${deployed.code}\n${deployed.stdout}${deployed.stderr}`);
-  const own = { NOMAD_TOKEN: await services.nomadToken(), VAULT_TOKEN: await services.vaultToken() };
+  const own = { ...options.env, NOMAD_TOKEN: await services.nomadToken(), VAULT_TOKEN: await services.vaultToken() };
   return {
     bench,
     namespace: names.namespace,
     mount: names.mount,
+    putSecret: (place, value) => services.putSecret(names.mount, place, value),
     tokens: Object.values(own),
     secrets,
     secretValue,
@@ -169,6 +176,6 @@ kv_mount = "${options.mount}"
 role = "${options.role}"
 [http]
 listen = ""
-${options.more ?? ''}
+${typeof options.more === 'function' ? options.more(options) : (options.more ?? '')}
 `;
 }

@@ -1,5 +1,6 @@
 import { createChangeFinder } from '../../src/approvals/shared/change-finder.ts';
 import { createDaemon, type Daemon, type DaemonDeps } from '../../src/daemon/daemon.ts';
+import { isSidecarId } from '../../src/domain/ids.ts';
 import type { Result } from '../../src/domain/result.ts';
 import { resultSchema } from '../../src/domain/result.ts';
 import type { Requirement } from '../../src/domain/verdict.ts';
@@ -37,6 +38,8 @@ export interface ProcessOptions {
   readonly onResult?: (result: Result) => void;
   /** Whose signature makes a result ours; default: every result counts. */
   readonly resultKeys?: readonly AllowedSigner[];
+  /** What works on issues; default: nothing. */
+  readonly sidecars?: DaemonDeps['sidecars'];
 }
 
 /** One start of one dispatcher: what it sees of the outside goes through its gate. */
@@ -84,7 +87,8 @@ export class StoryBench {
 
   /** The result in the repo; null if there is none. */
   result(id: string): Result | null {
-    const text = this.repo.textAt(`vault/actions/${id}.result.json`);
+    const folder = isSidecarId(id) ? `vault/${id.replace('sidecar/', 'sidecars/')}` : `vault/actions/${id}`;
+    const text = this.repo.textAt(`${folder}.result.json`);
     return text === null ? null : resultSchema.parse(JSON.parse(text));
   }
 
@@ -119,15 +123,21 @@ export class StoryBench {
         opsRepo: this.repo,
         keys: options.resultKeys ?? [],
         trustedCommit: null,
-        actionsDir: settings.actionsDir,
+        folders: [settings.actionsDir, settings.sidecarsDir],
       }),
       ...this.#forgeParts(gate),
       settings: { ...settings, ...options.settings },
     };
     const watcher = this.#watcher(parts);
     const loop = { pollSeconds: 5, inFlight: 4, dispatchesPerMinute: 600, ...options.loop };
-    const { onResult } = options;
-    const daemon = createDaemon({ parts, watcher, settings: loop, ...(onResult === undefined ? {} : { onResult }) });
+    const { onResult, sidecars } = options;
+    const daemon = createDaemon({
+      parts,
+      watcher,
+      settings: loop,
+      ...(onResult && { onResult }),
+      ...(sidecars && { sidecars }),
+    });
     const told: { id: string; step: Step }[] = [];
     const context = async (): Promise<StoryContext> => {
       const world: World = await watcher.look();
@@ -173,13 +183,14 @@ export class StoryBench {
 
   #watcher(parts: DaemonDeps['parts']): Watcher {
     const { opsRepo, journal, rules, settings } = parts;
-    const paths = { actionsDir: settings.actionsDir, formulasDir: settings.formulasDir };
+    const { actionsDir, formulasDir, sidecarsDir } = settings;
+    const paths = { actionsDir, formulasDir, sidecarsDir };
     const inForce = createInForce({
       opsRepo,
       rules,
       requirement: NOBODY,
       trustedCommit: null,
-      paths: { ...paths, policyFile: 'vault/policy.toml' },
+      paths: { ...paths, policyFile: 'vault/policy.toml', projectFiles: settings.projectFiles },
     });
     return createWatcher({ opsRepo, journal, inForce, paths: { ...paths, pauseFile: 'vault/PAUSE' } });
   }
@@ -199,6 +210,8 @@ const SETTINGS: StorySettings = {
   branch: 'main',
   actionsDir: 'vault/actions',
   formulasDir: 'vault/formulas',
+  sidecarsDir: 'vault/sidecars',
+  projectFiles: ['projects/code.toml'],
   agent: ['agent', '-p'],
   logBytes: 1_000_000,
   artifactBytes: 1_000_000,

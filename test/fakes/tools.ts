@@ -20,6 +20,9 @@ export const WANTED: Wanted = {
   inFlight: 16,
   dispatchesPerMinute: 600,
   placementSeconds: 600,
+  vaultAddress: null,
+  sidecar: null,
+  engineNamespace: 'agents',
   wrapSeconds: 720,
 };
 

@@ -65,6 +65,6 @@ export const withToken = (tools: Tools, token: string | null): Tools => ({
 });
 
 export async function applyAll(options: VaultOptions, tools: Tools, secrets: readonly string[]): Promise<void> {
-  const changes = await deployment(options, tools, { variants: [], secrets });
+  const changes = await deployment(options, tools, { variants: [], secrets, sidecarSeconds: null });
   for (const change of changes) await change.apply();
 }

@@ -8,14 +8,15 @@ import { isNewEnough } from '../../src/adapters/engines/nomad/checks-version.ts'
 import { CLIENT_TIMING, type NomadClient } from '../../src/adapters/engines/nomad/client.ts';
 import { jobSpec } from '../../src/adapters/engines/nomad/jobspec.ts';
 import type { Check } from '../../src/domain/check.ts';
+import { type SidecarJob, sidecarJobSection } from '../../src/domain/config-sidecar.ts';
 import type { Code } from '../../src/errors.ts';
 import { type FakeNomadOptions, MANAGEMENT_TOKEN } from '../fakes/nomad/fake-nomad.ts';
 import { type NomadParts, startNomadParts } from '../fakes/nomad-parts.ts';
 
 let parts: NomadParts;
 
-const start = async (fake?: FakeNomadOptions): Promise<void> => {
-  parts = await startNomadParts(fake);
+const start = async (fake?: FakeNomadOptions, sidecar: SidecarJob | null = null): Promise<void> => {
+  parts = await startNomadParts(fake, sidecar);
 };
 /** With a rate that Nomad's own settings fit. */
 const check = (client: NomadClient = parts.client, options = parts.options): Promise<readonly Check[]> =>
@@ -68,6 +69,20 @@ describe('the checks of Nomad', () => {
     expect(failures(await check())).toMatchObject({ 'job.vault-runner': 'ERR_JOB_MISSING' });
     parts.nomad.purge('vault-runner');
     expect(failures(await check())).toMatchObject({ 'job.vault-runner': 'ERR_JOB_MISSING' });
+  });
+
+  it('look at the jobs of sidecars where there are some (S2.1)', async () => {
+    await start({}, sidecarJobSection.parse({}));
+    const missing = (await check()).find(({ name }) => name === 'engine.nomad.job.sidecar');
+    expect(missing).toMatchObject({ ok: false, code: 'ERR_JOB_MISSING', fix: expect.stringContaining('deploy') });
+    parts.register('sidecar');
+    parts.register('sidecar', ['gpg', 'ssh']);
+    const checks = await check();
+    expect(failures(checks)).toEqual({});
+    expect(checks.map(({ name }) => name)).toContain('engine.nomad.job.sidecar-gpg-ssh');
+    const [group] = parts.nomad.job('sidecar').TaskGroups;
+    parts.nomad.alterJob('sidecar', () => ({ TaskGroups: [{ ...group, Volumes: {} }] }));
+    expect(failures(await check())).toEqual({ 'job.sidecar': 'ERR_JOB_DRIFT' });
   });
 
   it.each<readonly [string, Record<string, Code>]>([

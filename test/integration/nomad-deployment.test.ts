@@ -5,6 +5,7 @@ import { NomadClient } from '../../src/adapters/engines/nomad/client.ts';
 import { credentialsOf } from '../../src/adapters/engines/nomad/credentials.ts';
 import { nomadDeployment } from '../../src/adapters/engines/nomad/deployment.ts';
 import { type NomadOptions, nomadOptions } from '../../src/adapters/engines/nomad/options.ts';
+import { sidecarJobSection } from '../../src/domain/config-sidecar.ts';
 import { SecretText } from '../../src/domain/secret-text.ts';
 import { StalledError } from '../../src/errors.ts';
 import { grantsOf } from '../fakes/nomad/acl.ts';
@@ -21,6 +22,7 @@ const catalogue = {
     { job: 'vault-runner-ssh', mounts: ['ssh'] },
   ],
   secrets: [],
+  sidecarSeconds: null,
 };
 
 let nomad: FakeNomad;
@@ -132,6 +134,58 @@ describe('nomadDeployment', () => {
 
   it('leaves out what raw_exec can not mount', async () => {
     expect(brief(await deployment({ driver: 'raw_exec' })).slice(2)).toEqual(['new job vault-runner']);
+  });
+
+  describe('of sidecars (S2.1)', () => {
+    const sidecars = {
+      variants: [...catalogue.variants, { job: 'sidecar', mounts: [] }, { job: 'sidecar-ssh', mounts: ['ssh'] }],
+      secrets: [],
+      sidecarSeconds: 3600,
+    };
+    const plan = (given: Partial<NomadOptions> = {}, job: Readonly<Record<string, string>> = {}) => {
+      const options = nomadOptions.parse({ address: nomad.address, ...given });
+      const wanted = { ...tools.wanted, sidecar: sidecarJobSection.parse(job) };
+      return nomadDeployment(clientFor(options, MANAGEMENT_TOKEN), options, { ...tools, wanted }, sidecars);
+    };
+    const nothing = { bot_token_path: '', project_repos: '', ops_repo: '', agent_data: '' };
+
+    it('shows what the job would have in its hands, registers it, and has nothing to do afterwards', async () => {
+      const changes = await plan();
+      expect(changes.find(({ what }) => what === 'job sidecar-ssh')).toMatchObject({
+        kind: 'new',
+        difference: [
+          'job sidecar-ssh: none → docker',
+          'volume ssh: none → host volume agent-ssh, read-only',
+          'volume project-repos: none → host volume project-repos, read-only',
+          'volume ops-repo: none → host volume ops-repo, read-only',
+          'volume agent-data: none → host volume agent-data, writable',
+          'secret store: none → what the role edge-sidecar may read, by Nomad',
+        ],
+      });
+      for (const change of changes) await change.apply();
+      expect(new Set((await plan()).map(({ kind }) => kind))).toEqual(new Set(['same']));
+    });
+
+    it('shows a volume that changed and a template that is gone', async () => {
+      for (const change of await plan()) await change.apply();
+      const changes = await plan({}, { ops_repo: 'other', bot_token_path: '' });
+      const change = changes.find(({ what }) => what === 'job sidecar');
+      expect(change?.difference.join('\n')).toMatch(
+        /group\.Volumes: .*host ops-repo, read-only.* → .*host other, read-only/,
+      );
+      expect(change?.difference).toContain('task.Templates: set → none');
+      expect(change?.difference).toContain('task.Vault: set → none');
+    });
+
+    it('are nothing for raw_exec but with empty hands', async () => {
+      await expect(plan({ driver: 'raw_exec' })).rejects.toThrow(
+        /raw_exec can not give sidecars bot_token_path, project/,
+      );
+      expect(brief(await plan({ driver: 'raw_exec' }, nothing)).slice(2)).toEqual([
+        'new job vault-runner',
+        'new job sidecar',
+      ]);
+    });
   });
 
   it('says so when the token may not', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tokenFilter } from '../../src/adapters/engines/nomad/find.ts';
+import { sidecarJobSection } from '../../src/domain/config-sidecar.ts';
 import { type AttemptToken, sha256 } from '../../src/domain/ids.ts';
 import { encodePayload } from '../../src/domain/payload.ts';
 import { StalledError, TransientError } from '../../src/errors.ts';
@@ -49,6 +50,21 @@ describe('a dispatch to Nomad', () => {
     const run = await parts.dispatcher.dispatch(request({}, 'gpg,ssh'));
     expect(run.id).toMatch(/^vault-runner-gpg-ssh\/dispatch-/);
     expect(await parts.finder.find(refOf())).toEqual(run);
+  });
+
+  it('of a sidecar says what it works on, and no other job takes that (S2.1)', async () => {
+    await parts.close();
+    parts = await startNomadParts({}, sidecarJobSection.parse({}));
+    parts.register('sidecar', ['gpg', 'ssh']);
+    const meta = { ...request({}, 'gpg,ssh').meta, issue_number: '7', project_toml: 'projects/code.toml' };
+    const run = await parts.dispatcher.dispatch(request({ job: 'sidecar', meta }));
+    expect(run.id).toMatch(/^sidecar-gpg-ssh\/dispatch-/);
+    expect(parts.nomad.child(TOKEN)).toMatchObject({ ParentID: 'sidecar-gpg-ssh', Meta: meta });
+    expect(await parts.finder.find(refOf())).toEqual(run);
+    const withoutIssue = parts.dispatcher.dispatch(request({ job: 'sidecar', token: tokenOf(2) }, 'gpg,ssh'));
+    await expect(withoutIssue).rejects.toMatchObject({ code: 'ERR_JOB_DRIFT' });
+    const noSidecar = parts.dispatcher.dispatch(request({ token: tokenOf(3), meta: { ...meta, mounts: '' } }));
+    await expect(noSidecar).rejects.toMatchObject({ code: 'ERR_JOB_DRIFT' });
   });
 
   it('again, also at the same time, answers with the same child (R4)', async () => {

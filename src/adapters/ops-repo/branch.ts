@@ -140,7 +140,7 @@ class Branch implements OpsRepo {
     return this.#cache.whole(() => introducers(this.#cache, merge, path, blob));
   }
 
-  everAdded(from: Oid | null, to: Oid, under: string, suffix: string) {
+  everAdded(from: Oid | null, to: Oid, under: readonly string[], suffix: string) {
     return this.#cache.whole(() => everAdded(this.#git, { from, to }, under, suffix));
   }
 

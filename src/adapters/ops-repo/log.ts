@@ -113,12 +113,12 @@ function parseHeader(token: string): LastChange {
 export async function everAdded(
   git: Git,
   range: { readonly from: Oid | null; readonly to: Oid },
-  under: string,
+  under: readonly string[],
   suffix: string,
 ): Promise<readonly string[]> {
   const options = ['--full-history', '-m', '--diff-filter=A', '--name-only', '--no-renames', '-z', '--format='];
   const commits = range.from === null ? [range.to] : [`${range.from}..${range.to}`];
-  const out = await git.text(['log', ...options, '--no-show-signature', ...commits, '--', under]);
+  const out = await git.text(['log', ...options, '--no-show-signature', ...commits, '--', ...under]);
   return [...new Set(out.split('\0').filter((name) => name.endsWith(suffix)))];
 }
 

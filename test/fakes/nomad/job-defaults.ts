@@ -129,6 +129,42 @@ const IDENTITY = {
   TTL: 0,
 };
 
+const VAULT = {
+  AllowTokenExpiration: false,
+  ChangeMode: 'restart',
+  ChangeSignal: 'SIGHUP',
+  Cluster: 'default',
+  DisableFile: false,
+  Env: true,
+  Namespace: '',
+  Role: '',
+};
+
+const TEMPLATE = {
+  ChangeMode: 'restart',
+  ChangeScript: null,
+  ChangeSignal: '',
+  DestPath: '',
+  EmbeddedTmpl: '',
+  Envvars: false,
+  ErrMissingKey: false,
+  Gid: null,
+  LeftDelim: '{{',
+  Once: false,
+  Perms: '0644',
+  RightDelim: '}}',
+  SourcePath: '',
+  Splay: 5e9,
+  Uid: null,
+  VaultGrace: 0,
+  Wait: null,
+};
+
+const NEEDS_VAULT = [
+  { LTarget: '${attr.vault.version}', Operand: 'semver', RTarget: '>= 0.6.1' },
+  { LTarget: '${attr.nomad.version}', Operand: 'semver', RTarget: '>= 1.7.0-a' },
+];
+
 /** The job as it is stored, without its indices. */
 export function withDefaults(job: Loose, namespace: string): Job {
   const id = String(job['ID']);
@@ -151,13 +187,17 @@ export function withDefaults(job: Loose, namespace: string): Job {
 
 function groupWithDefaults(group: Loose): TaskGroup {
   const restart = { ...RESTART, ...given(group['RestartPolicy']) };
+  const tasks = list(group['Tasks']).map((task) => taskWithDefaults(task, restart));
+  const implied = tasks.some((task) => task['Vault'] !== null) ? NEEDS_VAULT : [];
+  const constraints = [...list(group['Constraints']), ...implied];
   return {
     ...GROUP,
     ...given(group),
+    Constraints: constraints.length === 0 ? null : constraints,
     EphemeralDisk: { Migrate: false, SizeMB: 300, Sticky: false, ...given(group['EphemeralDisk']) },
     ReschedulePolicy: { ...RESCHEDULE, ...given(group['ReschedulePolicy']) },
     RestartPolicy: restart,
-    Tasks: list(group['Tasks']).map((task) => taskWithDefaults(task, restart)),
+    Tasks: tasks,
   } as unknown as TaskGroup;
 }
 
@@ -165,16 +205,25 @@ function taskWithDefaults(task: Loose, restart: Loose): Task {
   return {
     ...TASK,
     ...given(task),
+    Identities: manyOrNull(task['Identities'], { ...IDENTITY, Audience: null, Name: '' }),
     Identity: { ...IDENTITY, ...given(task['Identity']) },
     LogConfig: { Disabled: false, MaxFileSizeMB: 10, MaxFiles: 10, ...given(task['LogConfig']) },
     Resources: { ...RESOURCES, ...given(task['Resources']) },
     RestartPolicy: { ...restart, ...given(task['RestartPolicy']) },
+    Templates: manyOrNull(task['Templates'], TEMPLATE),
+    Vault: (task['Vault'] ?? null) === null ? null : { ...VAULT, ...given(task['Vault']) },
   } as unknown as Task;
 }
 
 /** What was given: a field that is null or absent gets the default. */
 function given(value: unknown): Loose {
   return Object.fromEntries(Object.entries(value ?? {}).filter(([, field]) => field !== null && field !== undefined));
+}
+
+/** The server stores an empty list as null. */
+function manyOrNull(value: unknown, defaults: Loose): readonly Loose[] | null {
+  const all = list(value).map((each) => ({ ...defaults, ...given(each) }));
+  return all.length === 0 ? null : all;
 }
 
 function list(value: unknown): readonly Loose[] {

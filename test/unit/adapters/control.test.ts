@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createFileControl } from '../../../src/adapters/control.ts';
+import { isActionId } from '../../../src/domain/ids.ts';
 import type { StopRequest } from '../../../src/domain/run.ts';
 import type { Control } from '../../../src/ports/control.ts';
 import { until } from '../../fakes/until.ts';
@@ -46,6 +47,16 @@ describe('wishes of the operator', () => {
     expect(await control.stopRequest('a')).toBeNull();
   });
 
+  it('to cancel may be of a sidecar, in a file that no action can have', async () => {
+    await control.requestStop('sidecar/reproduce-12-1', wish);
+    expect(readdirSync(file(''))).toEqual(['cancel-sidecar~reproduce-12-1.json']);
+    expect(isActionId('sidecar~reproduce-12-1')).toBe(false);
+    expect(await control.stopRequest('sidecar/reproduce-12-1')).toMatchObject(wish);
+    expect(await control.stopRequest('sidecar~reproduce-12-1')).toBeNull();
+    await control.clearStop('sidecar/reproduce-12-1');
+    expect(readdirSync(file(''))).toEqual([]);
+  });
+
   it('are files of the operator alone', async () => {
     await control.pause('Jo');
     expect([statSync(file('')).mode & 0o777, statSync(file('pause.json')).mode & 0o777]).toEqual([0o700, 0o600]);
@@ -60,12 +71,12 @@ describe('wishes of the operator', () => {
     },
   );
 
-  it.each(['../a', 'a/../../victim', '', 'A', 'a.result', 'x'.repeat(300)])(
+  it.each(['../a', 'a/../../victim', '', 'A', 'a.result', 'x'.repeat(300), 'sidecar/a', 'sidecar/../victim-1-1'])(
     'touch no file for %j, which is no id',
     async (id) => {
       writeFileSync(path.join(stateDir, 'victim.json'), JSON.stringify(wish));
       mkdirSync(file('cancel-a'), { recursive: true });
-      await expect(control.requestStop(id, wish)).rejects.toThrow('not an action id');
+      await expect(control.requestStop(id, wish)).rejects.toThrow('not the id of an action or sidecar');
       expect(await control.stopRequest(id)).toBeNull();
       await control.clearStop(id);
       expect(readdirSync(stateDir)).toEqual(['control', 'victim.json']);

@@ -8,8 +8,8 @@ import type { Answer } from './client.ts';
 import { tokenSeconds } from './grants.ts';
 import { boundCidrs, creationPath, rolePath } from './names.ts';
 import type { VaultOptions } from './options.ts';
-import { excessPaths, isExcess, neededRights } from './own-rights.ts';
-import { excessOf, lackOf, roleSchema } from './role.ts';
+import { excessOf, forbiddenPaths, neededRights } from './own-rights.ts';
+import { excessOf as excessOfRole, lackOf, roleSchema } from './role.ts';
 import type { Secrets } from './secrets.ts';
 import type { Session } from './session.ts';
 
@@ -119,18 +119,18 @@ function checkToken({ session }: Checked, own: Self): Check {
 }
 
 async function checkRights(
-  { session, options, secrets }: Checked,
+  { session, options, secrets, tools }: Checked,
   accessor: string,
   signal?: AbortSignal,
 ): Promise<Check> {
   const name = 'access.vault.rights';
   try {
     const listed = await secrets.catalogue(signal).catch((error: unknown) => failed(name, error, signal));
-    const forbidden = excessPaths(options, 'name' in listed ? [] : listed);
+    const forbidden = forbiddenPaths(options, 'name' in listed ? [] : listed, tools.wanted.sidecar);
     const needed = neededRights(options);
-    const paths = [...forbidden, ...needed.map(([path]) => path)];
+    const paths = [...forbidden.values, ...forbidden.rights, ...needed.map(([path]) => path)];
     const found = await capabilitiesOf(session, accessor, paths, signal);
-    const excess = forbidden.filter((path) => isExcess(options, path, found));
+    const excess = excessOf(forbidden, found);
     if (excess.length > 0) {
       const what = `the dispatcher's own token may use what it must not: ${some(excess)}`;
       return bad(name, what, 'Take these rights away; `deploy` writes the right policy.', 'ERR_ACCESS_EXCESS');
@@ -150,7 +150,7 @@ async function checkRole({ session, options, tools }: Checked, signal?: AbortSig
     const doing = `read the role ${options.role}`;
     const request = { doing, method: 'GET', path: rolePath(options), signal } as const;
     const role = (await session.ask(request, z.object({ data: roleSchema }))).data;
-    const excess = excessOf(role);
+    const excess = excessOfRole(role);
     const fix = 'Run `deploy`: it sets the role right.';
     if (excess.length > 0) return bad(name, `the role gives too much: ${excess.join('; ')}`, fix, 'ERR_ACCESS_EXCESS');
     const lack = lackOf(role, tokenSeconds(tools.wanted.wrapSeconds), boundCidrs(options));

@@ -28,6 +28,9 @@ export const placeOfSecret = (options: Places & Pick<VaultOptions, 'field'>, nam
 export const creationPath = ({ role }: Pick<Places, 'role'>): string => `auth/token/create/${role}`;
 export const rolePath = ({ role }: Pick<Places, 'role'>): string => `auth/token/roles/${role}`;
 
+/** Where the tasks of sidecars log in by their identity. */
+export const loginRolePath = (mount: string, role: string): string => `auth/${mount}/role/${role}`;
+
 /** In the form in which the server tells them. */
 export const boundCidrs = ({ bound_cidrs }: Pick<VaultOptions, 'bound_cidrs'>): readonly string[] =>
   bound_cidrs.map(asTold);

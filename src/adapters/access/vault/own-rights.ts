@@ -1,6 +1,15 @@
+import type { SidecarJob } from '../../../domain/config-sidecar.ts';
 import { BASE_POLICY } from '../../../domain/grant-policies.ts';
 import type { Capabilities } from './capabilities.ts';
-import { creationPath, dataPath, metadataFolder, metadataPath, policyPath, secretPolicyPath } from './names.ts';
+import {
+  creationPath,
+  dataPath,
+  loginRolePath,
+  metadataFolder,
+  metadataPath,
+  policyPath,
+  secretPolicyPath,
+} from './names.ts';
 import type { VaultOptions } from './options.ts';
 import { CANARY, makersOfRights } from './verify.ts';
 
@@ -15,26 +24,47 @@ export function neededRights(options: VaultOptions): readonly (readonly [path: s
   ];
 }
 
-/** Values of secrets, and what would give the daemon other rights than its own. */
-export function excessPaths(options: VaultOptions, catalogue: readonly string[]): readonly string[] {
+interface Forbidden {
+  /** Values of secrets: may not be touched at all. */
+  readonly values: readonly string[];
+  /** What would give the daemon other rights than its own: may be read, since the role has to be, and not written. */
+  readonly rights: readonly string[];
+}
+
+export function forbiddenPaths(
+  options: VaultOptions,
+  catalogue: readonly string[],
+  sidecar: SidecarJob | null,
+): Forbidden {
   const { kv_mount: mount } = options;
-  return [
-    ...[...catalogue, CANARY].map((name) => dataPath(options, name)),
-    `${mount}/data/${CANARY}`,
-    ...makersOfRights(options),
-    metadataPath(options, CANARY),
-    ...['delete', 'undelete', 'destroy'].map((verb) => dataPath(options, CANARY).replace('/data/', `/${verb}/`)),
-    `${creationPath(options)}-other`,
-    policyPath(BASE_POLICY),
-    secretPolicyPath(CANARY),
-    'sys/policies/acl/service-dispatcher',
-  ];
+  const botToken = sidecar?.bot_token_path ?? null;
+  return {
+    values: [
+      ...[...catalogue, CANARY].map((name) => dataPath(options, name)),
+      `${mount}/data/${CANARY}`,
+      ...(botToken === null ? [] : [botToken]),
+    ],
+    rights: [
+      ...makersOfRights(options),
+      metadataPath(options, CANARY),
+      ...['delete', 'undelete', 'destroy'].map((verb) => dataPath(options, CANARY).replace('/data/', `/${verb}/`)),
+      `${creationPath(options)}-other`,
+      policyPath(BASE_POLICY),
+      secretPolicyPath(CANARY),
+      'sys/policies/acl/service-dispatcher',
+      ...(sidecar === null
+        ? []
+        : [policyPath(sidecar.vault_role), loginRolePath(sidecar.auth_mount, sidecar.vault_role)]),
+    ],
+  };
 }
 
 const WRITES = ['create', 'update', 'patch', 'delete', 'sudo'];
 
-/** Values may not be touched at all; what makes rights may be read, since the role has to be. */
-export function isExcess(options: VaultOptions, path: string, found: Capabilities): boolean {
-  const isValue = path.startsWith(`${options.kv_mount}/data/`);
-  return isValue ? !found.isOnly(path, 'deny') : found.hasAny(path, WRITES);
+/** What of it may be used all the same. */
+export function excessOf({ values, rights }: Forbidden, found: Capabilities): readonly string[] {
+  return [
+    ...values.filter((path) => !found.isOnly(path, 'deny')),
+    ...rights.filter((path) => found.hasAny(path, WRITES)),
+  ];
 }

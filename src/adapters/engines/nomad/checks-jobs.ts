@@ -1,5 +1,6 @@
 import type { Check } from '../../../domain/check.ts';
 import { jobVariant, mountSubsets } from '../../../domain/job-variant.ts';
+import { SIDECAR_JOB } from '../../../domain/sidecar.ts';
 import { StalledError } from '../../../errors.ts';
 import type { Place } from '../../../ports/engine.ts';
 import { Refusal } from './answers.ts';
@@ -17,17 +18,20 @@ interface Tools {
   readonly driftOf: DriftOf;
   /** Names of the mounts that runs can have with this configuration. */
   readonly mounts: readonly string[];
+  readonly hasSidecars: boolean;
 }
 
 /** The rights that a run needs, and the jobs as they are registered. */
 export async function checkJobs(tools: Tools, signal?: AbortSignal): Promise<readonly Check[]> {
   const name = 'engine.nomad.rights.list';
   try {
-    const filter = `ParentID == "" and ID matches "^${BASE}"`;
+    const bases = [BASE, ...(tools.hasSidecars ? [SIDECAR_JOB] : [])];
+    const filter = `ParentID == "" and ID matches "^(${bases.join('|')})"`;
     const list = await tools.client.get('/v1/jobs', jobStubs, { query: { filter }, signal });
     const registered = new Set((list?.value ?? []).map(({ ID }) => ID));
-    const variants = mountSubsets(tools.mounts.slice(0, MOST_MOUNTS))
-      .map((mounts): Place => ({ job: BASE, mounts }))
+    const subsets = mountSubsets(tools.mounts.slice(0, MOST_MOUNTS));
+    const variants = bases
+      .flatMap((job) => subsets.map((mounts): Place => ({ job, mounts })))
       .filter(({ job, mounts }) => mounts.length === 0 || registered.has(jobVariant(job, mounts)));
     const checks = await Promise.all(variants.map((parent) => checkJob(parent, tools, signal)));
     const [base] = checks;

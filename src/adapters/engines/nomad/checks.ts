@@ -33,7 +33,15 @@ export async function checkNomad(
   const agent = await readAgent(client, signal);
   const [token, jobs] = await Promise.all([
     checkToken(client, signal),
-    checkJobs({ client, mounts: usableMounts(options, tools), driftOf: driftFrom(options, tools) }, signal),
+    checkJobs(
+      {
+        client,
+        mounts: usableMounts(options, tools),
+        hasSidecars: tools.wanted.sidecar !== null,
+        driftOf: driftFrom(options, tools),
+      },
+      signal,
+    ),
   ]);
   // Last: a server that starts says 403 to everybody, and with the answers above that moment is over.
   const acl = await checkAcl(client, signal);

@@ -88,10 +88,21 @@ function ruleLines(before: string, after: string): readonly string[] {
 async function jobChange(client: Client, spec: JobSpec): Promise<Change> {
   const what = `job ${spec.ID}`;
   const registered = (await client.get(jobPath(spec.ID), job))?.value ?? null;
-  const task = spec.TaskGroups[0]?.Tasks[0];
-  const difference = registered === null ? [`${what}: none → ${task?.Driver}`] : drift(registered, spec);
+  const difference = registered === null ? newLines(spec) : drift(registered, spec);
   if (difference.length === 0) return same(what);
   return { ...differs(what, registered, difference), apply: () => post(client, '/v1/jobs', { Job: spec }) };
+}
+
+/** What a job that is not there yet would run, and what it would have in its hands. */
+function newLines({ ID, TaskGroups }: JobSpec): readonly string[] {
+  const [group] = TaskGroups;
+  const task = group?.Tasks[0];
+  const volumes = Object.values(group?.Volumes ?? {}).map(
+    ({ Name, Source, ReadOnly }) =>
+      `volume ${Name}: none → host volume ${Source}, ${ReadOnly ? 'read-only' : 'writable'}`,
+  );
+  const login = task?.Vault ? [`secret store: none → what the role ${task.Vault.Role} may read, by Nomad`] : [];
+  return [`job ${ID}: none → ${task?.Driver}`, ...volumes, ...login];
 }
 
 function same(what: string): Change {

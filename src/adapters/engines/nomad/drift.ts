@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { IMPLIED_BY_VAULT, secretStoreParts } from './drift-secret-store.ts';
 import type { JobSpec } from './jobspec.ts';
 import { oneLine } from './status-words.ts';
 import type { Job } from './types.ts';
@@ -40,17 +41,7 @@ const EQUAL = {
 
 /** Absent or empty: each of these would run more than the runner, somewhere else, again, or with more in its hands. */
 const EMPTY = {
-  job: [
-    'Stop',
-    'Meta',
-    'Payload',
-    'Periodic',
-    'Multiregion',
-    'Constraints',
-    'Affinities',
-    'Spreads',
-    'ParameterizedJob.MetaOptional',
-  ],
+  job: ['Stop', 'Meta', 'Payload', 'Periodic', 'Multiregion', 'Constraints', 'Affinities', 'Spreads'],
   group: [
     'Affinities',
     'Spreads',
@@ -73,7 +64,6 @@ const EMPTY = {
     'CSIPluginConfig',
     'Constraints',
     'Consul',
-    'Identities',
     'Kind',
     'Leader',
     'Lifecycle',
@@ -89,8 +79,6 @@ const EMPTY = {
     'Secrets',
     'Services',
     'ShutdownDelay',
-    'Templates',
-    'Vault',
   ],
 } as const;
 
@@ -109,12 +97,17 @@ export function drift(registered: Job, wanted: JobSpec): readonly string[] {
     ]),
     ...('Region' in wanted ? line('job.Region', registered['Region'], wanted.Region) : []),
     ...line('job.NodePool', registered['NodePool'] || 'default', 'default'),
-    ...line('job.ParameterizedJob.MetaRequired', metaKeys(registered), metaKeys(wanted)),
+    ...(['MetaRequired', 'MetaOptional'] as const).flatMap((kind) =>
+      line(`job.ParameterizedJob.${kind}`, metaKeys(registered, kind), metaKeys(wanted, kind)),
+    ),
     ...line('groups', is.groups, should.groups),
     ...line('group.tasks', is.tasks, should.tasks),
-    ...(hasOnlyImplied(is.group) ? [] : ['group.Constraints: set → none']),
+    ...(hasOnlyImplied(is.group, should.task) ? [] : ['group.Constraints: set → none']),
     ...line('group.Volumes', volumes(is.group), volumes(should.group)),
     ...line('task.VolumeMounts', mounts(is.task), mounts(should.task)),
+    ...(['Vault', 'Templates', 'Identities'] as const).flatMap((kind) =>
+      parts(`task.${kind}`, secretStoreParts(is.task)[kind], secretStoreParts(should.task)[kind]),
+    ),
     // A task's own policy goes before the group's; Nomad shows the one that counts.
     ...line('task.RestartPolicy.Attempts', valueAt(is.task, 'RestartPolicy.Attempts') ?? 0, 0),
     ...line('task.RestartPolicy.Mode', valueAt(is.task, 'RestartPolicy.Mode') ?? 'fail', 'fail'),
@@ -169,14 +162,24 @@ function lines(path: string, is: unknown, should: unknown): readonly string[] {
   });
 }
 
-function metaKeys(job: unknown): readonly string[] {
-  return listAt(job, 'ParameterizedJob.MetaRequired').map(String).toSorted();
+/** As one; of what is not ours only the presence. */
+function parts(path: string, is: readonly unknown[], should: readonly unknown[]): readonly string[] {
+  if (isDeepStrictEqual(is, should)) return [];
+  if (should.length === 0) return [`${path}: set → none`];
+  return [`${path}: ${is.length === 0 ? 'none' : 'another value'} → ${show(should)}`];
 }
 
-/** Nomad itself adds that the node must know the kill signal. */
-function hasOnlyImplied(group: unknown): boolean {
-  const implied = { LTarget: '${attr.os.signals}', Operand: 'set_contains', RTarget: 'SIGTERM' };
-  return listAt(group, 'Constraints').every((constraint) => isDeepStrictEqual(constraint, implied));
+function metaKeys(job: unknown, kind: 'MetaRequired' | 'MetaOptional'): readonly string[] {
+  return listAt(job, `ParameterizedJob.${kind}`).map(String).toSorted();
+}
+
+/** Nomad itself adds that the node must know the kill signal, and what the secret store needs. */
+function hasOnlyImplied(group: unknown, wantedTask: unknown): boolean {
+  const signal = { LTarget: '${attr.os.signals}', Operand: 'set_contains', RTarget: 'SIGTERM' };
+  const implied = [signal, ...(isEmpty(valueAt(wantedTask, 'Vault')) ? [] : IMPLIED_BY_VAULT)];
+  return listAt(group, 'Constraints').every((constraint) =>
+    implied.some((each) => isDeepStrictEqual(constraint, each)),
+  );
 }
 
 /** `ssh: host agent-ssh, read-only`, sorted. */

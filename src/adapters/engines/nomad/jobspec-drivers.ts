@@ -10,16 +10,40 @@ const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'KILL', 'SETGID', 'SETUID'];
 const TMP_BYTES = 256 * 1024 ** 2;
 const MAX_PROCESSES = 2048;
 
-type DriverTools = Pick<EngineTools, 'runner'>;
+type DriverTools = Pick<EngineTools, 'runner' | 'wanted'>;
 
-/** `User`, `Env` and the driver's own `Config` of the runner task. `payload`: file beneath the task's directory. */
-export function taskConfig(payload: string, options: NomadOptions, tools: DriverTools) {
-  const args = ['--payload', `\${NOMAD_TASK_DIR}/${payload}`, ...(options.artifacts ? ARTIFACTS : [])];
+interface OfJob {
+  /** File beneath the task's directory. */
+  readonly payload: string;
+  /** More arguments of the runner. */
+  readonly args: readonly string[];
+  readonly isSidecar: boolean;
+}
+
+/**
+ * The only secret store whose word the runner takes: whoever may dispatch could send a payload that names his own, which
+ * would approve whatever he likes.
+ */
+const storeOf = (vault: string | null) => (vault === null ? [] : ['--vault', vault]);
+
+/** `User`, `Env` and the driver's own `Config` of the runner task. */
+export function taskConfig({ payload, args: more, isSidecar }: OfJob, options: NomadOptions, tools: DriverTools) {
+  const artifacts = options.artifacts ? ARTIFACTS : [];
+  const vault = storeOf(tools.wanted.vaultAddress);
+  const args = ['--payload', `\${NOMAD_TASK_DIR}/${payload}`, ...vault, ...artifacts, ...more];
   // The dispatcher's own ca_file is a path of another machine.
   const Env = options.runner_ca_file === '' ? {} : { VAULT_CACERT: options.runner_ca_file };
   if (options.driver === 'docker') return docker(args, Env, options);
   const [command = '', ...first] = options.runner.length > 0 ? options.runner : tools.runner;
-  return { User: '', Env, Config: { command, args: [...first, ...args] } };
+  return { User: '', Env, Config: { command, args: [...first, ...args], ...(isSidecar ? powerless(options) : {}) } };
+}
+
+/**
+ * The user nobody of the exec driver has powers that read every file of the task's directory; there Nomad keeps the
+ * token of the secret store that it renders templates with.
+ */
+function powerless({ driver }: NomadOptions) {
+  return driver === 'exec' ? { cap_drop: ['all'] } : {};
 }
 
 /** In the directory that all tasks share: it is what `read-fs` shows, and is kept for a while after the end. */

@@ -6,7 +6,7 @@ import { stores } from '../../../../src/adapters/stores/index.ts';
 import { TransientError } from '../../../../src/errors.ts';
 import type { Store } from '../../../../src/ports/store.ts';
 import { makeTools, type TestTools } from '../../../fakes/tools.ts';
-import { bytesOf } from '../../../fakes/until.ts';
+import { bytesOf, textOf } from '../../../fakes/until.ts';
 
 const { file } = stores;
 
@@ -29,6 +29,14 @@ describe('the file store', () => {
     expect(uri).toBe(pathToFileURL(where).href);
     expect([statSync(where).mode & 0o777, statSync(path.dirname(where)).mode & 0o777]).toEqual([0o600, 0o700]);
     expect(readdirSync(path.join(root, '.tmp'))).toEqual([]);
+  });
+
+  it('keeps the output of a sidecar beside that of an action named like its folder', async () => {
+    for (const key of ['sidecar/1/stdout.log', 'sidecar/reproduce-12-1/1/stdout.log']) {
+      const { uri } = await store.put(key, bytesOf(key));
+      const kept = await store.get(uri);
+      expect(kept === null ? null : await textOf(kept)).toBe(key);
+    }
   });
 
   it('leaves nothing half written when the content breaks off', async () => {

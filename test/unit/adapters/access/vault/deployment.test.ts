@@ -19,7 +19,11 @@ describe('deploy into a secret store', () => {
   function changes(change: Partial<VaultOptions> = {}, wrapSeconds = 720): Promise<readonly Change[]> {
     const tools = withToken(bench.tools, bench.server.rootToken);
     const wanted = { ...tools.wanted, wrapSeconds };
-    return deployment({ ...bench.options, ...change }, { ...tools, wanted }, { variants: [], secrets: SECRETS });
+    return deployment(
+      { ...bench.options, ...change },
+      { ...tools, wanted },
+      { variants: [], secrets: SECRETS, sidecarSeconds: null },
+    );
   }
 
   async function apply(all: readonly Change[]): Promise<void> {
@@ -128,7 +132,7 @@ describe('deploy into a secret store', () => {
 
   it("needs an operator's token", async () => {
     const tools = withToken(bench.tools, bench.daemonToken);
-    const asked = deployment(bench.options, tools, { variants: [], secrets: SECRETS });
+    const asked = deployment(bench.options, tools, { variants: [], secrets: SECRETS, sidecarSeconds: null });
     await expect(asked).rejects.toThrow(StalledError);
   });
 });

@@ -4,6 +4,8 @@ import { drift } from '../../../../../src/adapters/engines/nomad/drift.ts';
 import { jobSpec } from '../../../../../src/adapters/engines/nomad/jobspec.ts';
 import { type NomadOptions, nomadOptions } from '../../../../../src/adapters/engines/nomad/options.ts';
 import { job } from '../../../../../src/adapters/engines/nomad/types.ts';
+import { type SidecarJob, sidecarJobSection } from '../../../../../src/domain/config-sidecar.ts';
+import { jobVariant } from '../../../../../src/domain/job-variant.ts';
 import { StalledError } from '../../../../../src/errors.ts';
 import { WANTED } from '../../../../fakes/tools.ts';
 
@@ -156,6 +158,125 @@ describe('jobSpec', () => {
     fc.assert(
       fc.property(options, fc.subarray(['ssh']), (given, mounts) => {
         const made = spec(given, mounts);
+        expect(drift(job.parse(made), made)).toEqual([]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+describe('jobSpec of sidecars (S2.1)', () => {
+  const of = (given: Partial<NomadOptions> = {}, sidecar: Partial<SidecarJob> = {}, mounts: readonly string[] = []) =>
+    jobSpec(jobVariant('sidecar', mounts), mounts, nomadOptions.parse(given), {
+      ...tools,
+      wanted: { ...tools.wanted, sidecar: { ...sidecarJobSection.parse({}), ...sidecar } },
+    });
+  const NONE = { bot_token_path: null, project_repos: null, ops_repo: null, agent_data: null };
+
+  it('takes the issue, the formula and the project file, and what every run says of itself if it is sent', () => {
+    expect(of()).toMatchObject({
+      ID: 'sidecar',
+      ParameterizedJob: {
+        Payload: 'required',
+        MetaRequired: ['issue_number', 'formula', 'project_toml'],
+        MetaOptional: ['action_id', 'attempt', 'mounts', 'secrets_csv'],
+      },
+    });
+  });
+
+  it('is started once and never again, and holds no Nomad token', () => {
+    expect(groupOf(of())).toMatchObject({
+      RestartPolicy: { Attempts: 0, Mode: 'fail' },
+      ReschedulePolicy: { Attempts: 0, Unlimited: false },
+    });
+    expect(taskOf(of())).toMatchObject({ Identity: { Env: false, File: false } });
+  });
+
+  it('reads projects and ops repo, and writes to its own data only', () => {
+    const mounted = of({}, { ops_repo: 'our-ops' }, ['ssh']);
+    expect(mounted.ID).toBe('sidecar-ssh');
+    expect(groupOf(mounted)?.Volumes).toEqual({
+      ssh: { Name: 'ssh', Type: 'host', Source: 'agent-ssh', ReadOnly: true },
+      'project-repos': { Name: 'project-repos', Type: 'host', Source: 'project-repos', ReadOnly: true },
+      'ops-repo': { Name: 'ops-repo', Type: 'host', Source: 'our-ops', ReadOnly: true },
+      'agent-data': { Name: 'agent-data', Type: 'host', Source: 'agent-data', ReadOnly: false },
+    });
+    expect(taskOf(mounted)?.VolumeMounts).toEqual([
+      { Volume: 'ssh', Destination: '/mounts/ssh', ReadOnly: true },
+      { Volume: 'project-repos', Destination: '/mounts/project-repos', ReadOnly: true },
+      { Volume: 'ops-repo', Destination: '/mounts/ops-repo', ReadOnly: true },
+      { Volume: 'agent-data', Destination: '/volumes/agent-data', ReadOnly: false },
+    ]);
+  });
+
+  it('has the bot token as a file, and no token of the secret store in the task', () => {
+    const task = taskOf(of({}, { bot_token_path: 'kv/data/bots/a', bot_token_field: 'token', vault_role: 'bots' }));
+    expect(task).toMatchObject({
+      Vault: { Role: 'bots', Env: false, DisableFile: true, ChangeMode: 'noop', AllowTokenExpiration: true },
+      Identities: [{ Name: 'vault_default', Audience: ['vault.io'], Env: false, File: false }],
+      Templates: [
+        {
+          EmbeddedTmpl: '{{ with secret "kv/data/bots/a" }}{{ .Data.data.token }}{{ end }}',
+          DestPath: 'secrets/bot-token',
+          Perms: '0400',
+          ChangeMode: 'noop',
+          ErrMissingKey: true,
+          Once: true,
+        },
+      ],
+    });
+    expect(task?.Config.args.join(' ')).toContain('--bot-token ${NOMAD_SECRETS_DIR}/bot-token');
+  });
+
+  it('takes from the user of exec the powers to read what is not its own, and makes the token its own', () => {
+    const task = taskOf(of({ driver: 'exec' }));
+    expect(task).toMatchObject({ Config: { cap_drop: ['all'] }, Templates: [{ Uid: 65_534, Gid: 65_534 }] });
+    expect(taskOf(spec({ driver: 'exec' }))?.Config).not.toHaveProperty('cap_drop');
+  });
+
+  it('has nothing of what is set empty', () => {
+    const bare = of({ driver: 'raw_exec' }, NONE);
+    expect(groupOf(bare)?.Volumes).toEqual({});
+    expect(taskOf(bare)).toMatchObject({ Vault: null, Templates: [], Identities: [], VolumeMounts: [] });
+    expect(taskOf(bare)?.Config.args).toEqual([
+      '/opt/edge-dispatcher/dist/runner/main.js',
+      '--payload',
+      '${NOMAD_TASK_DIR}/payload',
+    ]);
+  });
+
+  it.each(['bot_token_path', 'project_repos', 'ops_repo', 'agent_data'] as const)('%s is not for raw_exec', (key) => {
+    const make = () => of({ driver: 'raw_exec' }, { ...NONE, [key]: 'kv/data/x' });
+    const message = `the driver raw_exec can not give sidecars ${key}`;
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_ENGINE_DENIED', message }));
+    expect(make).toThrow(StalledError);
+  });
+
+  it('lets no mount take the place of a volume of its own', () => {
+    const wanted = { ...tools.wanted, sidecar: sidecarJobSection.parse({}) };
+    const mounts = { 'ops-repo': { path: null, hostVolume: 'writable-repo' } };
+    const make = () =>
+      jobSpec('sidecar-ops-repo', ['ops-repo'], nomadOptions.parse({}), { ...tools, wanted: { ...wanted, mounts } });
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_ENGINE_DENIED' }));
+  });
+
+  it('is not there where no sidecars are configured, and another job is none of sidecars', () => {
+    const without = () => jobSpec('sidecar', [], nomadOptions.parse({}), tools);
+    expect(without).toThrow(expect.objectContaining({ code: 'ERR_JOB_MISSING' }));
+    const other = jobSpec('sidecars', [], nomadOptions.parse({}), tools);
+    expect(other.ParameterizedJob.MetaOptional).toEqual([]);
+  });
+
+  it('has no drift from itself, whatever is configured', () => {
+    const sidecars = fc.record({
+      bot_token_path: fc.constantFrom(null, 'kv/data/a'),
+      agent_data: fc.constantFrom(null, 'data'),
+      ops_repo: fc.constantFrom(null, 'ops'),
+      audience: fc.string({ minLength: 1, maxLength: 8 }),
+    });
+    fc.assert(
+      fc.property(sidecars, fc.constantFrom('docker' as const, 'exec' as const), (sidecar, driver) => {
+        const made = of({ driver }, sidecar, ['ssh']);
         expect(drift(job.parse(made), made)).toEqual([]);
       }),
       { numRuns: 50 },
