@@ -145,7 +145,7 @@ function assemble<S extends SectionSchemas>(
   input: ConfigInput<S>,
   sources: Sources,
 ): Config<S> {
-  const { dispatcher, ops_repo, approval, forge, runner, mounts, limits, http, store } = checked;
+  const { dispatcher, ops_repo, approval, forge, runner, mounts, limits, http, store, sidecar, sidecar_job } = checked;
   const at = (relative: string) => path.resolve(input.cwd, relative);
   const file = (relative: string | null) => (relative === null ? null : at(relative));
   const repo = (url: string) => (isGitPath(url) ? at(url) : url);
@@ -179,6 +179,8 @@ function assemble<S extends SectionSchemas>(
     store: { url: store.url ?? pathToFileURL(path.join(state_dir, 'store')).href },
     limits,
     http: { ...http, token_file: file(http.token_file) },
+    sidecar,
+    sidecar_job,
     sections: ownedSections(checked, input.sections),
   };
 }

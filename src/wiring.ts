@@ -25,6 +25,7 @@ import { createAccess, createEngine, createForge, createStore, wantedOf } from '
 import { announceSettings } from './wiring/announce.ts';
 import { changesOf, rulesOf, trustedCommit } from './wiring/approval.ts';
 import { ownResultsOf, signingPublicKey } from './wiring/results.ts';
+import { sidecarSettings } from './wiring/sidecars.ts';
 
 /*
  * The composition root: configuration → implementations. The only place that knows all of them by name.
@@ -73,6 +74,7 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
   const { opsRepo, journal } = git;
   const forge = createForge(config, log);
   const rules = rulesOf(config, { opsRepo, forge, clock });
+  const sidecars = sidecarSettings(config, log);
   return {
     config,
     watcher: watcherOf(config, git, rules, decisionsOf(layout.root, options)),
@@ -98,6 +100,7 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
       settings: storySettings(config, wanted, instance),
     },
     announce: announceSettings(config),
+    ...(sidecars === null ? {} : { sidecars }),
     close: git.close,
   };
 }
@@ -141,13 +144,13 @@ function watcherOf(
   rules: ReadonlyMap<string, ApprovalRule>,
   decisions: Decisions,
 ): Watcher {
-  const { actions_dir, formulas_dir, policy_file } = config.ops_repo;
+  const { actions_dir, formulas_dir, sidecars_dir, policy_file } = config.ops_repo;
   const inForce = createInForce({
     opsRepo,
     rules,
     requirement: config.approval.high,
     trustedCommit: trustedCommit(config),
-    paths: { formulasDir: formulas_dir, policyFile: policy_file },
+    paths: { formulasDir: formulas_dir, policyFile: policy_file, projectFiles: projectFiles(config) },
     decisions,
   });
   const pauseFile = `${path.posix.dirname(actions_dir)}/PAUSE`;
@@ -155,8 +158,12 @@ function watcherOf(
     opsRepo,
     journal,
     inForce,
-    paths: { actionsDir: actions_dir, formulasDir: formulas_dir, pauseFile },
+    paths: { actionsDir: actions_dir, sidecarsDir: sidecars_dir, pauseFile },
   });
+}
+
+function projectFiles({ sidecar }: Config): readonly string[] {
+  return [...new Set(sidecar.map(({ project_toml }) => project_toml))].toSorted();
 }
 
 async function gitOptions(config: Config, stateDir: string, options: WireOptions): Promise<OpsRepoOptions> {
@@ -173,7 +180,7 @@ async function gitOptions(config: Config, stateDir: string, options: WireOptions
     author: ops_repo.author,
     signingKeyFile: ops_repo.signing_key_file ?? '',
     signingPublicKey: await signingPublicKey(config, options.looksOnly === true),
-    gated: [ops_repo.policy_file, ops_repo.formulas_dir],
+    gated: [ops_repo.policy_file, ops_repo.formulas_dir, ...projectFiles(config)],
     timeoutMs: GIT_TIMEOUT_MS,
     pushSpacingMs: options.pushSpacingMs ?? PUSH_SPACING_MS,
     log: options.log,
@@ -203,6 +210,8 @@ function storySettings(config: Config, wanted: Wanted, instance: string): Daemon
     branch: ops_repo.branch,
     actionsDir: ops_repo.actions_dir,
     formulasDir: ops_repo.formulas_dir,
+    sidecarsDir: ops_repo.sidecars_dir,
+    projectFiles: projectFiles(config),
     agent: config.runner.agent,
     logBytes: limits.log_bytes,
     artifactBytes: limits.artifact_bytes,

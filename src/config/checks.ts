@@ -16,6 +16,7 @@ export function crossProblems(config: CheckedConfig, available: Given, origin: O
     ...pathProblems(config, origin),
     ...uselessProblems(config, origin),
     ...forgeProblems(config, available, origin),
+    ...sidecarProblems(config, origin),
   ];
 }
 
@@ -40,6 +41,34 @@ function pathProblems({ ops_repo }: CheckedConfig, origin: Origin): Problem[] {
   return [
     ...nested.map((what) => problemAt(['ops_repo', 'formulas_dir'], what, origin)),
     ...(policy === undefined ? [] : [problemAt(['ops_repo', 'policy_file'], policy, origin)]),
+  ];
+}
+
+/** Ids name formula and issue only, so that the issues of two repositories would be taken for each other. */
+function sidecarProblems({ sidecar, forge, ops_repo }: CheckedConfig, origin: Origin): Problem[] {
+  if (sidecar.length === 0) return [];
+  const { actions_dir, formulas_dir, policy_file, sidecars_dir } = ops_repo;
+  const folders = { actions_dir, formulas_dir, sidecars_dir };
+  const isBelow = (inner: string, outer: string) => `${inner}/`.startsWith(`${outer}/`);
+  const first = (formula: string) => sidecar.findIndex((rule) => rule.formula === formula);
+  const rules = sidecar.flatMap(({ formula, project_toml }, index) => {
+    const folder = Object.entries(folders).find(([, path]) => isBelow(project_toml, path))?.[0];
+    return [
+      ...(first(formula) === index ? [] : [{ key: 'formula', what: 'has a rule already; each formula may have one' }]),
+      ...(folder === undefined ? [] : [{ key: 'project_toml', what: `must not lie in ${folder} of [ops_repo]` }]),
+      ...(project_toml === policy_file ? [{ key: 'project_toml', what: 'is the policy of the ops repo' }] : []),
+    ].map(({ key, what }) => problemAt(['sidecar', index, key], what, origin));
+  });
+  const nested = Object.entries({ actions_dir, formulas_dir }).some(
+    ([, path]) => isBelow(sidecars_dir, path) || isBelow(path, sidecars_dir),
+  );
+  const [place] = nested ? ['must not lie in actions_dir or formulas_dir of [ops_repo], and not around them'] : [];
+  return [
+    ...rules,
+    ...(place === undefined ? [] : [problemAt(['ops_repo', 'sidecars_dir'], place, origin)]),
+    ...(forge === undefined
+      ? [problemAt(['sidecar'], 'needs the section [forge]: issues are read from there', origin)]
+      : []),
   ];
 }
 

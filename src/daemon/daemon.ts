@@ -3,12 +3,14 @@ import type { Reason } from '../domain/run.ts';
 import { StalledError, TransientError } from '../errors.ts';
 import type { Step, StoryContext } from '../story/context.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
+import type { SidecarSettings } from '../story/sidecar/sidecars.ts';
 import type { Watcher, World } from '../story/world.ts';
 import { type Announcer, createAnnouncer } from './announce/announcer.ts';
 import type { AnnounceSettings } from './announce/describe.ts';
 import { type Board, createBoard } from './board.ts';
 import { createLoop, type Loop, type LoopDeps } from './loop.ts';
 import { reclaimLost } from './resume.ts';
+import { createSidecarWork, type SidecarWork } from './sidecars/sidecar-work.ts';
 import { createTasks, type Tasks } from './tasks.ts';
 
 export interface DaemonDeps {
@@ -20,6 +22,8 @@ export interface DaemonDeps {
   readonly hold?: () => readonly Reason[];
   /** What people are told on the forge, where one is configured. Absent: nothing. */
   readonly announce?: AnnounceSettings;
+  /** Issues that are worked on by themselves. Absent: none. */
+  readonly sidecars?: SidecarSettings;
   /** Each result as it is recorded. */
   readonly onResult?: (result: Result) => void;
   /** Each change of where an action is. */
@@ -64,6 +68,7 @@ class StoryDaemon implements Daemon {
   readonly #tasks: Tasks;
   readonly #loop: Loop;
   readonly #announcer: Announcer | null;
+  readonly #sidecars: SidecarWork | null;
   readonly #results: Result[] = [];
   /** Aborted when the tasks have to let go of what can be taken up later. */
   readonly #stopping = new AbortController();
@@ -83,6 +88,15 @@ class StoryDaemon implements Daemon {
       signal: this.#stopping.signal,
       onChange: () => this.#loop.wake(),
     });
+    this.#sidecars =
+      deps.sidecars === undefined
+        ? null
+        : createSidecarWork({
+            context: this.#context,
+            settings: deps.sidecars,
+            pollSeconds: deps.settings.pollSeconds,
+            onNews: () => this.#loop.wake(),
+          });
     this.#loop = createLoop({
       watcher: deps.watcher,
       context: this.#context,
@@ -90,6 +104,7 @@ class StoryDaemon implements Daemon {
       tasks: this.#tasks,
       settings: deps.settings,
       setWorld: (seen) => this.#see(seen),
+      sidecars: this.#sidecars?.sidecars ?? null,
       hold: () => this.#held()[0] ?? null,
     });
     const { forge } = deps.parts;
@@ -107,20 +122,23 @@ class StoryDaemon implements Daemon {
     }
     control.onChange(() => this.#loop.wake(), signal);
     const announced = signal.aborted ? undefined : this.#announcer?.run(signal);
+    const polled = signal.aborted ? undefined : this.#sidecars?.run(signal);
     if (!signal.aborted) await this.#loop.run(signal);
     await this.#letGo();
-    await announced;
+    await Promise.all([announced, polled]);
   }
 
   async once(signal: AbortSignal, only?: ReadonlySet<string>): Promise<OnceReport> {
     if (!(await this.#adopt())) return report([], new Map(), this.#trouble === null ? [] : [this.#trouble]);
     const first = this.#seen();
-    const wanted = only ?? new Set<string>([...first.candidates.keys(), ...first.journal.entries.keys()]);
+    await this.#sidecars?.look(signal);
+    const wanted = only ?? new Set([...pendingIn(first), ...(await this.#wantedSidecars())]);
     while (!signal.aborted) {
       const cycle = await this.#loop.cycle(signal, wanted);
       if (cycle.started === 0 && this.#tasks.quiet()) {
         await this.#announcer?.once(signal);
-        return report(this.#results, cycle.waiting, cycle.outage === null ? this.#held() : [cycle.outage]);
+        await this.#sidecars?.tell(signal);
+        return report(this.#results, cycle.waiting, cycle.outage === null ? this.#unreachable() : [cycle.outage]);
       }
       await this.#changedOrPoll(signal);
     }
@@ -179,6 +197,19 @@ class StoryDaemon implements Daemon {
     await this.#tasks.idle();
   }
 
+  /** Runs on issues that would begin now. */
+  async #wantedSidecars(): Promise<readonly string[]> {
+    const sidecars = this.#sidecars?.sidecars;
+    const nothing = { isBusy: () => false, resting: () => null, ids: [] };
+    const wanted = await sidecars?.judge(nothing);
+    return wanted === undefined ? [] : [...wanted.ready.map(({ read }) => read.candidate.id), ...wanted.waiting.keys()];
+  }
+
+  #unreachable(): readonly Reason[] {
+    const outages = this.#sidecars?.sidecars.outages() ?? [];
+    return [...this.#held(), ...outages.map(({ reason: why }) => why)];
+  }
+
   #held(): readonly Reason[] {
     return this.#deps.hold?.() ?? [];
   }
@@ -203,9 +234,15 @@ class StoryDaemon implements Daemon {
 
   #recorded(result: Result): void {
     this.#results.push(result);
+    this.#sidecars?.recorded(result);
     this.#deps.onResult?.(result);
   }
 }
+
+const pendingIn = ({ candidates, journal }: World): readonly string[] => [
+  ...candidates.keys(),
+  ...journal.entries.keys(),
+];
 
 const NOT_YET = reason('ERR_GIT_UNAVAILABLE', 'the first look at the ops repo is under way');
 

@@ -1,7 +1,7 @@
 import type { Oid } from '../domain/ids.ts';
 import type { Reason } from '../domain/run.ts';
 import { StalledError, TransientError, toError } from '../errors.ts';
-import { resultId } from '../story/catalogue.ts';
+import { recordedId } from '../story/catalogue.ts';
 import type { StoryContext } from '../story/context.ts';
 import { foreignReason } from '../story/foreign-reason.ts';
 import type { ForeignResult } from '../story/own-results.ts';
@@ -42,7 +42,7 @@ export class ForeignResults {
   held({ catalogue }: World): ReadonlyMap<string, Reason> {
     const held = new Map<string, Reason>();
     for (const [path, foreign] of this.#found) {
-      const id = resultId(path);
+      const id = recordedId(path, this.#context.settings.sidecarsDir);
       const there = catalogue.result(id);
       if (there?.path !== path || catalogue.files(id).length === 0) continue;
       if (there.oid === foreign.blob) held.set(id, foreignReason(foreign));
@@ -68,7 +68,7 @@ export class ForeignResults {
     this.#found.set(path, foreign);
     this.#context.log.error('security event: a result that no dispatcher signed', {
       code,
-      id: resultId(path),
+      id: recordedId(path, this.#context.settings.sidecarsDir),
       path,
       commit,
       author,

@@ -8,7 +8,7 @@ import type { Waiting } from '../story/waiting.ts';
 import type { Candidate, World } from '../story/world.ts';
 
 export interface Judged {
-  readonly ready: readonly Ready[];
+  readonly ready: Ready[];
   readonly ended: readonly Ended[];
   readonly waiting: Map<string, Reason>;
 }

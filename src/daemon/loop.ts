@@ -5,6 +5,7 @@ import type { JournalView } from '../ports/journal.ts';
 import type { StoryContext } from '../story/context.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
 import type { Ready } from '../story/run-action.ts';
+import type { Sidecars, Wanted } from '../story/sidecar/sidecars.ts';
 import type { Watcher, World } from '../story/world.ts';
 import type { Board } from './board.ts';
 import { ForeignResults } from './foreign-results.ts';
@@ -26,6 +27,8 @@ export interface LoopDeps {
   readonly board: Board;
   readonly tasks: Tasks;
   readonly setWorld: (world: World) => void;
+  /** The other source of work; null: none is configured. */
+  readonly sidecars: Sidecars | null;
   /** Why nothing new may be claimed (a check that failed); null: nothing stands against it. */
   readonly hold: () => Reason | null;
   readonly settings: {
@@ -140,7 +143,6 @@ class DaemonLoop implements Loop {
     // Of all results there are: too much for a single cycle of `run --once`.
     if (only === undefined) this.#foreign.look(world, signal);
     const held = this.#foreign.held(world);
-    tidyBoard(board, world, held);
     reportOddities(world, context);
     await resumeOwn(world, tasks, context);
     const pending = [...world.candidates.values()].filter(
@@ -151,11 +153,31 @@ class DaemonLoop implements Loop {
     const { ready, ended, waiting } = await this.#judgements.all(due, world, signal);
     for (const [id, why] of resting) if (why !== null) waiting.set(id, why);
     for (const no of ended) tasks.record(no);
+    const wanted = await this.#wantedSidecars(busy, only);
+    for (const [id, why] of wanted.waiting) waiting.set(id, why);
+    ready.push(...wanted.ready);
+    tidyBoard(board, new Set([...world.candidates.keys(), ...held.keys(), ...wanted.waiting.keys()]));
     const started = (await holdBack({ world, ready, waiting, hold }, context))
       ? 0
       : this.#startReady(world, ready, waiting);
     for (const [id, why] of [...waiting, ...held]) if (!tasks.has(id)) board.tell(id, 'pending', why);
     return { waiting, started: started + ended.length, outage: null };
+  }
+
+  /** `only`: of a single cycle of `run --once` that began with no look at the issues. */
+  async #wantedSidecars(busy: ReadonlySet<string>, only: ReadonlySet<string> | undefined): Promise<Wanted> {
+    const { sidecars, tasks } = this.#deps;
+    if (sidecars === null) return NO_SIDECARS;
+    const wanted = await sidecars.judge({
+      isBusy: (id) => busy.has(id) || tasks.has(id),
+      resting: (id) => tasks.resting(id),
+      ids: tasks.holders().keys(),
+    });
+    if (only === undefined) return wanted;
+    return {
+      ready: wanted.ready.filter(({ read }) => only.has(read.candidate.id)),
+      waiting: new Map([...wanted.waiting].filter(([id]) => only.has(id))),
+    };
   }
 
   #startReady(world: World, ready: readonly Ready[], waiting: Map<string, Reason>): number {
@@ -204,20 +226,21 @@ interface Held {
   readonly waiting: Map<string, Reason>;
 }
 
-function tidyBoard(board: Board, world: World, held: ReadonlyMap<string, Reason>): void {
-  const pending = new Set<string>([...world.candidates.keys(), ...held.keys()]);
+const NO_SIDECARS: Wanted = { ready: [], waiting: new Map() };
+
+function tidyBoard(board: Board, pending: ReadonlySet<string>): void {
   for (const line of board.lines()) if (line.state === 'pending' && !pending.has(line.id)) board.gone(line.id);
 }
 
 /** What decides the turn of an action that may run. */
 export function wantingOf({ read }: Ready) {
-  const { action, formula, candidate } = read;
+  const { action, group, candidate, sidecar } = read;
   return {
     id: candidate.id,
-    group: formula.value.concurrency,
-    groupLimit: formula.value.concurrency_limit,
+    group: group.name,
+    groupLimit: group.limit,
     priority: action.priority,
-    committedAt: candidate.committedAt,
+    committedAt: sidecar?.since ?? candidate.committedAt,
   };
 }
 

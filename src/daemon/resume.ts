@@ -1,5 +1,5 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
-import { sha256 } from '../domain/ids.ts';
+import { isSidecarId, sha256 } from '../domain/ids.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import { StalledError, TransientError, toError } from '../errors.ts';
 import type { StoryContext } from '../story/context.ts';
@@ -96,7 +96,7 @@ function takeUp(record: AttemptRecord, isOver: boolean, { world, tasks, context 
     return;
   }
   if (isOver) tasks.bury(record);
-  else if (!record.unstarted) tasks.resume(record);
+  else if (!record.unstarted || isSidecarId(id)) tasks.resume(record);
   else if (!world.candidates.has(record.entry.id)) tasks.bury(record);
 }
 
@@ -124,7 +124,7 @@ function recordOfEntry(entry: JournalEntry, world: World, context: StoryContext)
     trailer_key: context.clock.key(),
     grant: { accessor, policies: [], issued_at: entry.claimed_at, expires_at: entry.claimed_at, revoked_at: null },
     action: {
-      path: file?.path ?? `${context.settings.actionsDir}/${entry.id}.toml`,
+      path: file?.path ?? pathOf(entry, world, context),
       blob: entry.blob,
       commit: world.candidates.get(entry.id)?.commit ?? null,
       sha256: null,
@@ -135,4 +135,10 @@ function recordOfEntry(entry: JournalEntry, world: World, context: StoryContext)
     dispatched_at: null,
     attempts: [],
   };
+}
+
+/** Of an action's file that is gone, where it would lie; of a sidecar, the project file that has its bytes now. */
+function pathOf({ id, blob }: JournalEntry, { inForce }: World, { settings }: StoryContext): string {
+  if (!isSidecarId(id)) return `${settings.actionsDir}/${id}.toml`;
+  return [...inForce.projects.values()].find((project) => project.blob === blob)?.path ?? '';
 }

@@ -89,7 +89,7 @@ class StoryTasks implements Tasks {
 
   start(ready: Ready): void {
     const { context, signal } = this.#deps;
-    const group = ready.read.formula.value.concurrency;
+    const group = ready.read.group.name;
     this.#run(ready.read.candidate.id, { group, live: true }, async () => {
       const started = await startAttempt(ready, context);
       if ('entry' in started) return finishAttempt(started, context, signal);

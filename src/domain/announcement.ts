@@ -41,10 +41,10 @@ export type Fate =
       readonly path: string;
     };
 
-/** Policy or formula: gated itself. */
+/** Policy, formula or project file of sidecars: gated itself. */
 export interface AnnouncedFile {
   readonly path: string;
-  readonly kind: 'policy' | 'formula';
+  readonly kind: 'policy' | 'formula' | 'project file';
   readonly standing: 'proposed' | 'waiting' | 'in force' | 'invalid' | 'deleted' | 'replaced';
   /** Why it is not in force; null: nothing is to be said. */
   readonly message: string | null;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { journalEntrySchema } from './journal.ts';
-import { evidenceSchema } from './result.ts';
+import { evidenceSchema, sidecarPartSchema } from './result.ts';
 import { OUTCOMES } from './run.ts';
 import { TIERS } from './tier.ts';
 
@@ -52,5 +52,7 @@ export const attemptRecordSchema = z.strictObject({
   attempts: z.array(
     z.strictObject({ number: z.int(), outcome: z.enum(OUTCOMES), exit_code: z.int(), run: z.string().nullable() }),
   ),
+  /** Of a sidecar only. */
+  sidecar: sidecarPartSchema.optional(),
 });
 export type AttemptRecord = z.infer<typeof attemptRecordSchema>;

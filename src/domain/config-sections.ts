@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { approvalSection } from './config-approval.ts';
+import { sidecarJobSection, sidecarRuleSchema } from './config-sidecar.ts';
 import { forgeUrlProblem, gitUrlProblem, storeUrlProblem } from './config-urls.ts';
 import { readSignerLine } from './signer-line.ts';
 
@@ -66,6 +67,7 @@ const opsRepoSection = z.strictObject({
   actions_dir: repoPath('vault/actions', 'where actions and their results lie'),
   formulas_dir: repoPath('vault/formulas', 'where formulas lie'),
   policy_file: repoPath('vault/policy.toml', 'tiers and approvers'),
+  sidecars_dir: repoPath('vault/sidecars', 'where results of sidecars lie'),
   journal_ref: z
     .string()
     .regex(GIT_NAME, 'must be the full name of a ref')
@@ -186,6 +188,8 @@ export function configSchema(available: Available, sections: SectionSchemas) {
     store: storeSection.prefault({}),
     limits: limitsSection.prefault({}),
     http: httpSection.prefault({}),
+    sidecar: z.array(sidecarRuleSchema).max(100).default([]),
+    sidecar_job: sidecarJobSection.prefault({}),
     ...Object.fromEntries(alone.map(([key, schema]) => [key, schema.optional()] as const)),
   });
 }

@@ -24,6 +24,15 @@ export const evidenceSchema = z.strictObject({
 });
 export type Evidence = z.infer<typeof evidenceSchema>;
 
+/** Of a sidecar: what it worked on. `digest`: `issueDigest` of what it was started for. */
+export const sidecarPartSchema = z.strictObject({
+  repo: text,
+  issue: z.int(),
+  url: text,
+  project: text,
+  digest: text,
+});
+
 export const resultSchema = z.strictObject({
   id: text,
   exit_code: z.int(),
@@ -70,6 +79,8 @@ export const resultSchema = z.strictObject({
     finished: time.nullable(),
     recorded: time,
   }),
+  /** Only in results of sidecars. */
+  sidecar: sidecarPartSchema.optional(),
 });
 export type Result = z.infer<typeof resultSchema>;
 

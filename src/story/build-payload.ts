@@ -1,12 +1,12 @@
-import type { ActionId, AttemptToken } from '../domain/ids.ts';
-import { type AccessFragment, encodePayload, PAYLOAD_MAX_BYTES } from '../domain/payload.ts';
+import type { AttemptToken, RunId } from '../domain/ids.ts';
+import { type AccessFragment, encodePayload, PAYLOAD_MAX_BYTES, type SidecarWork } from '../domain/payload.ts';
 import { InvalidError } from '../errors.ts';
 import type { StoryContext } from './context.ts';
 import type { ReadAction } from './read-action.ts';
 
 /** One attempt at one action: what names it everywhere. */
 export interface AttemptName {
-  readonly id: ActionId;
+  readonly id: RunId;
   readonly number: number;
   readonly token: AttemptToken;
 }
@@ -29,6 +29,7 @@ export function buildPayload(
     blobs: { action: read.candidate.file.entry.oid, formula: read.formula.blob },
     access: access.fragment,
     inputs: { ...read.inputs },
+    ...(read.sidecar === null ? {} : { sidecar: workOf(read.sidecar) }),
     agent: read.formula.value.prompt == null ? [] : [...settings.agent],
     limits: { log_bytes: settings.logBytes, artifact_bytes: settings.artifactBytes },
     timeout_seconds: read.timeoutSeconds,
@@ -42,6 +43,10 @@ export function buildPayload(
     );
   }
   return bytes;
+}
+
+function workOf({ repo, issue, url, project }: SidecarWork): SidecarWork {
+  return { repo, issue, url, project };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { cancelledId, isCancelPath } from '../domain/cancel.ts';
-import { type ActionId, isActionId } from '../domain/ids.ts';
+import { type ActionId, isActionId, isSidecarId, sidecarNameOf } from '../domain/ids.ts';
 import type { TreeChange, TreeEntry } from '../ports/ops-repo.ts';
 
 /** An action file at the tip. Several of one id are possible (sub-folders); only the first committed one may run. */
@@ -10,7 +10,7 @@ export interface ActionFile {
 }
 
 /**
- * What lies in the actions folder at the tip: one listing at first, then only what changed between two tips, so that the
+ * What lies in the folders of actions and of sidecars' results at the tip: one listing at first, then only what changed between two tips, so that the
  * cost of a cycle does not grow with the finished actions.
  */
 export interface Catalogue {
@@ -32,13 +32,25 @@ export interface Catalogue {
 
 const RESULT = '.result.json';
 const ACTION = '.toml';
+const SIDECAR = 'sidecar/';
 
 /** Path of the result that belongs beside an action file. */
 export function resultPath(actionPath: string): string {
   return `${actionPath.slice(0, -ACTION.length)}${RESULT}`;
 }
 
-/** The id that a result path is of. */
+/** Where the result of whatever was run belongs. Results of sidecars have a folder of their own. */
+export function resultPathOf(id: string, actionPath: string, sidecarsDir: string): string {
+  if (sidecarNameOf(id) === null) return resultPath(actionPath);
+  return `${sidecarsDir}/${id.slice(SIDECAR.length)}${RESULT}`;
+}
+
+/** The id that a result path is of, a sidecar's too. */
+export function recordedId(path: string, sidecarsDir: string): string {
+  return path.startsWith(`${sidecarsDir}/`) ? `${SIDECAR}${resultId(path)}` : resultId(path);
+}
+
+/** The id that a result path beside an action is of. */
 export function resultId(path: string): string {
   return nameOf(path).slice(0, -RESULT.length);
 }
@@ -48,8 +60,8 @@ const isActionName = (name: string) => name.endsWith(ACTION) && !isCancelPath(na
 const byPath = (a: { readonly path: string }, b: { readonly path: string }) => (a.path < b.path ? -1 : 1);
 const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1);
 
-export function createCatalogue(): Catalogue {
-  return new TreeCatalogue();
+export function createCatalogue(sidecarsDir: string): Catalogue {
+  return new TreeCatalogue(sidecarsDir);
 }
 
 class TreeCatalogue implements Catalogue {
@@ -58,6 +70,11 @@ class TreeCatalogue implements Catalogue {
   readonly #cancels = new Map<string, Map<string, TreeEntry>>();
   readonly #misnamed = new Map<string, TreeEntry>();
   readonly #waiting = new Set<string>();
+  readonly #sidecarsDir: string;
+
+  constructor(sidecarsDir: string) {
+    this.#sidecarsDir = sidecarsDir;
+  }
 
   load(entries: readonly TreeEntry[]): void {
     for (const map of [this.#actions, this.#results, this.#cancels, this.#misnamed, this.#waiting]) map.clear();
@@ -99,7 +116,10 @@ class TreeCatalogue implements Catalogue {
   #add(entry: TreeEntry): void {
     const name = nameOf(entry.path);
     const cancelled = cancelledId(name);
-    if (name.endsWith(RESULT)) {
+    if (this.#isSidecar(entry.path)) {
+      const id = recordedId(entry.path, this.#sidecarsDir);
+      if (name.endsWith(RESULT) && isSidecarId(id)) addTo(this.#results, id, entry);
+    } else if (name.endsWith(RESULT)) {
       addTo(this.#results, resultId(name), entry);
       this.#settle(resultId(name));
     } else if (cancelled !== null) addTo(this.#cancels, cancelled, entry);
@@ -121,7 +141,8 @@ class TreeCatalogue implements Catalogue {
     const name = nameOf(path);
     this.#misnamed.delete(path);
     const cancelled = cancelledId(name);
-    if (name.endsWith(RESULT)) {
+    if (this.#isSidecar(path)) removeFrom(this.#results, recordedId(path, this.#sidecarsDir), path);
+    else if (name.endsWith(RESULT)) {
       removeFrom(this.#results, resultId(name), path);
       this.#settle(resultId(name));
     } else if (cancelled !== null) removeFrom(this.#cancels, cancelled, path);
@@ -129,6 +150,10 @@ class TreeCatalogue implements Catalogue {
       removeFrom(this.#actions, name.slice(0, -ACTION.length), path);
       this.#settle(name.slice(0, -ACTION.length));
     }
+  }
+
+  #isSidecar(path: string): boolean {
+    return path.startsWith(`${this.#sidecarsDir}/`);
   }
 
   #settle(id: string): void {

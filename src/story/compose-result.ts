@@ -99,6 +99,7 @@ export function resultOfAttempt(ended: EndedAttempt, now: Date): Result {
       finished: stampOrNull(finished),
       recorded: stamp(now),
     },
+    ...(record.sidecar === undefined ? {} : { sidecar: record.sidecar }),
   };
 }
 

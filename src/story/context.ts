@@ -51,6 +51,9 @@ export interface StorySettings {
   readonly branch: string;
   readonly actionsDir: string;
   readonly formulasDir: string;
+  readonly sidecarsDir: string;
+  /** Project files of sidecars, which are gated like formulas. */
+  readonly projectFiles: readonly string[];
   readonly agent: readonly string[];
   readonly logBytes: number;
   readonly artifactBytes: number;

@@ -108,6 +108,8 @@ function requestOf(record: AttemptRecord): DispatchRequest | null {
       formula: meta['formula'] ?? '',
       mounts: meta['mounts'] ?? '',
       secrets_csv: meta['secrets_csv'] ?? '',
+      ...(meta['issue_number'] === undefined ? {} : { issue_number: meta['issue_number'] }),
+      ...(meta['project_toml'] === undefined ? {} : { project_toml: meta['project_toml'] }),
     },
     payload: Buffer.from(payload, 'base64'),
     timeoutSeconds: record.entry.timeout_seconds,

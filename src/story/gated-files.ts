@@ -3,6 +3,7 @@ import { type Formula, parseFormula } from '../domain/formula.ts';
 import type { Oid } from '../domain/ids.ts';
 import { type Policy, parsePolicy } from '../domain/policy.ts';
 import type { Parsed } from '../domain/problems.ts';
+import { parseTomlFile } from '../domain/toml.ts';
 import { type Code, InvalidError } from '../errors.ts';
 import type { FirstParentChange, OpsRepo, TreeEntry } from '../ports/ops-repo.ts';
 
@@ -11,6 +12,8 @@ import type { FirstParentChange, OpsRepo, TreeEntry } from '../ports/ops-repo.ts
 export interface GatedPaths {
   readonly formulasDir: string;
   readonly policyFile: string;
+  /** Project files of sidecars. */
+  readonly projectFiles: readonly string[];
 }
 
 /** A code of the class `waiting`, and what is the matter. */
@@ -26,10 +29,15 @@ export interface Edit {
   readonly entry: TreeEntry | null;
 }
 
-/** The policy, and what is named as a formula directly in the formulas folder; what lies deeper is no formula. */
-export function isGated(path: string, { formulasDir, policyFile }: GatedPaths): boolean {
+/**
+ * The policy, project files, and what is named as a formula directly in the formulas folder; what lies deeper is no
+ * formula.
+ */
+export function isGated(path: string, { formulasDir, policyFile, projectFiles }: GatedPaths): boolean {
   return (
-    path === policyFile || /^\/[^/]*\.toml$/.test(path.startsWith(formulasDir) ? path.slice(formulasDir.length) : '')
+    path === policyFile ||
+    projectFiles.includes(path) ||
+    /^\/[^/]*\.toml$/.test(path.startsWith(formulasDir) ? path.slice(formulasDir.length) : '')
   );
 }
 
@@ -45,15 +53,23 @@ export function editsOf({ commit, changes }: FirstParentChange, paths: GatedPath
 
 export type ReadFile<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Told };
 
+type ProjectFile = Readonly<Record<string, unknown>>;
+
+/** As an action: its bytes travel in the same payload. */
+const PROJECT_MAX_BYTES = 16 * 1024;
+
 /** Reads gated files, each version once. */
 export interface GatedFiles {
   policy(entry: TreeEntry): Promise<ReadFile<Policy>>;
   formula(entry: TreeEntry): Promise<ReadFile<Formula>>;
+  /** Of a project file nothing is read but that it is TOML: its tables are for the agents. */
+  project(entry: TreeEntry): Promise<ReadFile<ProjectFile>>;
 }
 
 export function createGatedFiles(opsRepo: OpsRepo): GatedFiles {
   const policies = new Map<string, ReadFile<Policy>>();
   const formulas = new Map<string, ReadFile<Formula>>();
+  const projects = new Map<string, ReadFile<ProjectFile>>();
   return {
     policy: (entry) =>
       once(policies, entry, () => read(entry, { opsRepo, code: 'ERR_POLICY_INVALID', parse: parsePolicy })),
@@ -63,7 +79,13 @@ export function createGatedFiles(opsRepo: OpsRepo): GatedFiles {
         if (isFormulaName(entry.path)) return read(entry, { opsRepo, code, parse: parseFormula });
         return Promise.resolve(invalid(code, `${entry.path} is named like no formula could be`));
       }),
+    project: (entry) =>
+      once(projects, entry, () => read(entry, { opsRepo, code: 'ERR_PROJECT_INVALID', parse: parseProject })),
   };
+}
+
+export function parseProject(bytes: Uint8Array, path: string): Parsed<ProjectFile> {
+  return parseTomlFile(bytes, path, { maxBytes: PROJECT_MAX_BYTES, syntaxCode: 'ERR_PROJECT_INVALID' });
 }
 
 /** The name of the formula that lies at a gated path. */

@@ -23,7 +23,7 @@ export interface GatedLineDeps {
 }
 
 export function createGatedLine({ opsRepo, trustedCommit, paths }: GatedLineDeps): GatedLine {
-  const under = [paths.policyFile, paths.formulasDir];
+  const under = [paths.policyFile, paths.formulasDir, ...paths.projectFiles];
   let seen: Oid | null = null;
   let start: ReadonlyMap<string, TreeEntry> = new Map();
   let edits: readonly (readonly Edit[])[] = [];

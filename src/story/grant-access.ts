@@ -1,11 +1,12 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { attemptToken, sha256 } from '../domain/ids.ts';
+import type { Evidence } from '../domain/result.ts';
 import { RefusedError, StalledError, toError } from '../errors.ts';
 import type { Grant } from '../ports/access.ts';
 import type { Approval } from './approve-action.ts';
 import { type AttemptName, buildPayload, sizedFragment } from './build-payload.ts';
 import type { StoryContext } from './context.ts';
-import type { ReadAction } from './read-action.ts';
+import type { ReadAction, SidecarWish } from './read-action.ts';
 
 /** What goes before this attempt: earlier ones of the same action, oldest first. */
 export interface Earlier {
@@ -41,7 +42,7 @@ export async function grantAccess(
   const noted = await context.records.load(attempt.token);
   if (noted !== null && usable(noted, context)) return noted;
   if (noted !== null && noted.claimed && !noted.unstarted) return reclaimed(noted, context);
-  await context.engine.ready({ job: read.formula.value.job, mounts: read.action.mounts });
+  await context.engine.ready({ job: read.job, mounts: read.action.mounts });
   await checkSecrets(read, context);
   const trailerKey = context.clock.key();
   buildPayload(read, attempt, { fragment: sizedFragment(read, context), trailerKey }, context);
@@ -123,7 +124,7 @@ interface Note {
 
 function noteOf(note: Note, context: StoryContext): AttemptRecord {
   const { read, approval, attempt, grant } = note;
-  const { candidate, formula, action } = read;
+  const { candidate, formula, sidecar } = read;
   return {
     v: 1,
     entry: {
@@ -138,20 +139,14 @@ function noteOf(note: Note, context: StoryContext): AttemptRecord {
       timeout_seconds: read.timeoutSeconds,
       state: 'claimed',
       engine: context.engine.kind,
-      group: formula.value.concurrency,
+      group: read.group.name,
       payload_sha256: sha256(note.payload),
       accessors: [grant.accessor],
     },
     claimed: false,
     request: {
-      job: formula.value.job,
-      meta: {
-        action_id: attempt.id,
-        attempt: String(attempt.number),
-        formula: formula.name,
-        mounts: action.mounts.toSorted().join(','),
-        secrets_csv: action.secrets.join(','),
-      },
+      job: read.job,
+      meta: metaOf(read, attempt),
       payload: note.payload.toString('base64'),
     },
     unstarted: false,
@@ -173,10 +168,30 @@ function noteOf(note: Note, context: StoryContext): AttemptRecord {
     formula: { name: formula.name, blob: formula.blob, tier: read.tier },
     approval: {
       required: [...approval.required],
-      evidence: approval.evidence.map(({ rule, by, what, commit, at }) => ({ rule, by, what, commit, at })),
+      evidence: approval.evidence.map(evidenceOf),
       approved_at: approval.approvedAt,
     },
     dispatched_at: null,
     attempts: [...note.earlier.attempts],
+    ...(sidecar === null ? {} : { sidecar: keptOf(sidecar) }),
   };
+}
+
+function metaOf({ action, formula, sidecar }: ReadAction, { id, number }: AttemptName): Record<string, string> {
+  return {
+    action_id: id,
+    attempt: String(number),
+    formula: formula.name,
+    mounts: action.mounts.toSorted().join(','),
+    secrets_csv: action.secrets.join(','),
+    ...(sidecar === null ? {} : { issue_number: String(sidecar.issue), project_toml: sidecar.project }),
+  };
+}
+
+function evidenceOf({ rule, by, what, commit, at }: Approval['evidence'][number]): Evidence {
+  return { rule, by, what, commit, at };
+}
+
+function keptOf({ repo, issue, url, project, digest }: SidecarWish): NonNullable<AttemptRecord['sidecar']> {
+  return { repo, issue, url, project, digest };
 }

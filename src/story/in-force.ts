@@ -10,6 +10,7 @@ import {
   formulaNameOf,
   type GatedFiles,
   type GatedPaths,
+  type ReadFile,
   type Told,
 } from './gated-files.ts';
 import { createGatedLine, type GatedLine } from './gated-line.ts';
@@ -39,16 +40,22 @@ export interface InForce {
   readonly policyProblem: Told | null;
   /** By name. `formula` is null only where the trusted commit itself holds a file that can't be read. */
   readonly formulas: ReadonlyMap<string, FormulaInForce>;
+  /** Project files of sidecars, by path. */
+  readonly projects: ReadonlyMap<string, FileInForce>;
   /** Files whose newest version is not in force, with the commit that made it and why: to be reported. */
   readonly pending: readonly PendingEdit[];
 }
 
-interface FormulaInForce {
+interface FileInForce {
   readonly blob: Oid;
   readonly commit: Oid;
   readonly path: string;
-  readonly formula: Formula | null;
+  /** Of what the trusted commit itself holds and nobody can read. */
   readonly problem: Told | null;
+}
+
+interface FormulaInForce extends FileInForce {
+  readonly formula: Formula | null;
 }
 
 interface PendingEdit {
@@ -87,7 +94,7 @@ export function createInForce(deps: InForceDeps): InForceWalk {
   async function look(tip: Oid, signal: AbortSignal | undefined): Promise<InForce> {
     signal?.throwIfAborted();
     const inForce = await walk.at(tip, signal);
-    const text = JSON.stringify({ ...inForce, formulas: [...inForce.formulas] });
+    const text = JSON.stringify({ ...inForce, formulas: [...inForce.formulas], projects: [...inForce.projects] });
     if (last?.text !== text) last = { text, inForce };
     return last.inForce;
   }
@@ -132,17 +139,20 @@ class Walk {
     const policy = await this.#walkPolicy(asked);
     // Nobody knows who judges the formulas, and an older one would say no to what the newer one allows.
     if (policy.pending !== null && isAway(policy.pending)) {
-      return { policy: null, policyProblem: policy.pending.reason, formulas: new Map(), pending: [policy.pending] };
+      return { ...NOTHING, policyProblem: policy.pending.reason, pending: [policy.pending] };
     }
     const formulas = new Map<string, FormulaInForce>();
     const pending = policy.pending === null ? [] : [policy.pending];
-    for (const path of this.#formulaPaths()) {
-      const found = await this.#walkFormula(path, policy.judges, asked);
-      if (found.inForce !== null) formulas.set(formulaNameOf(path), found.inForce);
+    const projects = new Map<string, FileInForce>();
+    for (const path of this.#filePaths()) {
+      const isProject = this.#deps.paths.projectFiles.includes(path);
+      const found = await this.#walkFile(path, policy.judges, asked);
+      if (found.inForce !== null && isProject) projects.set(path, found.inForce);
+      else if (found.inForce !== null) formulas.set(formulaNameOf(path), found.inForce);
       if (found.pending !== null) pending.push(found.pending);
     }
     await this.#judge.tidy(this.#line.edits);
-    return { policy: policy.inForce, policyProblem: policyProblem(policy), formulas, pending };
+    return { policy: policy.inForce, policyProblem: policyProblem(policy), formulas, projects, pending };
   }
 
   /** Forwards, because each version judges the next. */
@@ -189,7 +199,7 @@ class Walk {
   }
 
   /** Backwards, because only the newest version that counts is of interest. */
-  async #walkFormula(
+  async #walkFile(
     path: string,
     judges: readonly Judge[],
     asked: EditAsked,
@@ -197,19 +207,19 @@ class Walk {
     let newest: PendingEdit | null = null;
     for (const [index, edit] of this.#editsOf(path).toReversed()) {
       if (!leavesFile(edit)) return { inForce: null, pending: newest };
-      const file = await this.#files.formula(edit.entry);
+      const file = await this.#read(edit);
       const decision = await this.#judge.decide(edit, file, judgeOf(judges, index), asked);
       if (decision.kind === 'unknown') return { inForce: null, pending: pendingOf(edit, decision.reason) };
       if (decision.kind === 'effective') {
-        const inForce = formulaOf(edit, decision.value, null);
+        const inForce = fileOf(edit, decision.value, null);
         return { inForce, pending: unlessSame(newest, inForce) };
       }
       newest ??= pendingOf(edit, decision.reason);
     }
     const trusted = this.#trusted(path);
     if (trusted === null) return { inForce: null, pending: newest };
-    const file = await this.#files.formula(trusted.entry);
-    const inForce = file.ok ? formulaOf(trusted, file.value, null) : formulaOf(trusted, null, file.problem);
+    const file = await this.#read(trusted);
+    const inForce = file.ok ? fileOf(trusted, file.value, null) : fileOf(trusted, null, file.problem);
     if (!file.ok) newest ??= pendingOf(trusted, file.problem);
     return { inForce, pending: unlessSame(newest, inForce) };
   }
@@ -229,7 +239,14 @@ class Walk {
     return entry === undefined || commit === null ? null : { commit, path, entry };
   }
 
-  #formulaPaths(): readonly string[] {
+  /** Of a project file no formula comes out. */
+  async #read({ path, entry }: FileEdit): Promise<ReadFile<Formula | null>> {
+    if (!this.#deps.paths.projectFiles.includes(path)) return this.#files.formula(entry);
+    const file = await this.#files.project(entry);
+    return file.ok ? { ok: true, value: null } : file;
+  }
+
+  #filePaths(): readonly string[] {
     const paths = new Set([...this.#line.start.keys(), ...this.#line.edits.flat().map(({ path }) => path)]);
     paths.delete(this.#deps.paths.policyFile);
     return [...paths].toSorted();
@@ -245,7 +262,7 @@ function judgeOf(judges: readonly Judge[], index: number): PolicyInForce | null 
   return judges.findLast(({ since }) => since < index)?.policy ?? null;
 }
 
-function formulaOf(edit: FileEdit, formula: Formula | null, problem: Told | null): FormulaInForce {
+function fileOf(edit: FileEdit, formula: Formula | null, problem: Told | null): FormulaInForce {
   return { blob: edit.entry.oid, commit: edit.commit, path: edit.path, formula, problem };
 }
 
@@ -258,7 +275,8 @@ function pendingOf(
 
 /** An edit that only brings back the bytes that are in force anyway holds nothing up. */
 function unlessSame(newest: PendingEdit | null, { blob }: FormulaInForce): PendingEdit | null {
-  return newest?.reason.code === 'ERR_FORMULA_UNAPPROVED' && newest.blob === blob ? null : newest;
+  const isOpen = newest?.reason.code === 'ERR_FORMULA_UNAPPROVED' || newest?.reason.code === 'ERR_PROJECT_UNAPPROVED';
+  return isOpen && newest.blob === blob ? null : newest;
 }
 
 /** The forge is away, so that nobody knows whether this is in force. */
@@ -276,5 +294,7 @@ function policyProblem({ inForce, pending }: PolicyWalk): Told | null {
 function untrusted(commit: Oid | null): InForce {
   const short = commit?.slice(0, 12) ?? '';
   const message = `trusted_commit ${short} is not on the first-parent line of the branch, so nothing is in force`;
-  return { policy: null, policyProblem: { code: 'ERR_POLICY_MISSING', message }, formulas: new Map(), pending: [] };
+  return { ...NOTHING, policyProblem: { code: 'ERR_POLICY_MISSING', message } };
 }
+
+const NOTHING: InForce = { policy: null, policyProblem: null, formulas: new Map(), projects: new Map(), pending: [] };

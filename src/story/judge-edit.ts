@@ -156,6 +156,7 @@ async function verdictOf(
 
 function refusalOf(edit: FileEdit, verdict: Exclude<Verdict, { kind: 'allowed' }>, { paths }: EditJudgeDeps): Told {
   const message = `${nameOf(edit)} is not approved: ${verdict.message}`;
+  if (paths.projectFiles.includes(edit.path)) return { code: 'ERR_PROJECT_UNAPPROVED', message };
   if (edit.path !== paths.policyFile) return { code: 'ERR_FORMULA_UNAPPROVED', message };
   return { code: verdict.kind === 'waiting' ? verdict.code : 'ERR_NEEDS_APPROVAL', message };
 }

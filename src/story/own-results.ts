@@ -48,7 +48,8 @@ export interface OwnResultsDeps {
   /** Whose signature makes a result ours; none: nothing is asked. */
   readonly keys: readonly AllowedSigner[];
   readonly trustedCommit: Oid | null;
-  readonly actionsDir: string;
+  /** Where results lie. */
+  readonly folders: readonly string[];
   /** Signatures that are checked at the same time; default 2, for each is three processes. */
   readonly parallel?: number;
 }
@@ -112,11 +113,11 @@ class SignedResults implements OwnResults {
   }
 
   async judgeNews(tip: Oid, signal?: AbortSignal): Promise<ReadonlyMap<string, Whose>> {
-    const { opsRepo, actionsDir } = this.#deps;
+    const { opsRepo, folders } = this.#deps;
     const { newest, touched, entries } = await this.#exclusively(async () => {
       const at = (await this.#advance(tip)) ? tip : (this.#tip ?? tip);
       const before = this.#touched;
-      const all = before === null ? await opsRepo.list(at, [actionsDir]) : [...before.values()];
+      const all = before === null ? await opsRepo.list(at, folders) : [...before.values()];
       this.#touched = new Map();
       const there = all.filter((entry) => entry !== null);
       return { newest: at, touched: before, entries: there.filter(({ path }) => isResultPath(path)) };
@@ -208,11 +209,11 @@ class SignedResults implements OwnResults {
 
   /** What lies at which path of the trusted commit. */
   #vouchedFor(): Promise<ReadonlyMap<string, Oid>> {
-    const { opsRepo, trustedCommit, actionsDir } = this.#deps;
+    const { opsRepo, trustedCommit, folders } = this.#deps;
     if (trustedCommit === null) return NOTHING;
     if (this.#vouched === undefined) {
       this.#vouched = opsRepo
-        .list(trustedCommit, [actionsDir])
+        .list(trustedCommit, folders)
         .then((entries) => new Map(entries.map(({ path, oid }) => [path, oid])));
       this.#vouched.catch(() => {
         this.#vouched = undefined;
@@ -249,9 +250,9 @@ class SignedResults implements OwnResults {
   async #advance(tip: Oid): Promise<boolean> {
     const last = this.#tip;
     if (last === tip) return true;
-    const { opsRepo, actionsDir } = this.#deps;
+    const { opsRepo, folders } = this.#deps;
     if (last !== null && (await opsRepo.isAncestor(last, tip))) {
-      for (const { commit, committedAt, changes } of await opsRepo.firstParentChanges(last, tip, [actionsDir])) {
+      for (const { commit, committedAt, changes } of await opsRepo.firstParentChanges(last, tip, folders)) {
         for (const { path, after } of changes.filter((change) => isResultPath(change.path))) {
           this.#setters.set(path, { commit, committedAt });
           this.#touched?.set(path, after);

@@ -36,7 +36,7 @@ function candidateOf(planned: Omit<Planned, 'bytes' | 'candidate'>, context: Sto
   if (committed && known?.file.path === path) return known;
   return {
     id,
-    file: { id, path, entry: { path, kind: 'file', oid: blob } },
+    file: { path, entry: { path, kind: 'file', oid: blob } },
     commit: world.tips.tip,
     committedAt: context.clock.now().toISOString(),
     duplicates: [],

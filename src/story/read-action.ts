@@ -5,7 +5,9 @@ import type { Formula } from '../domain/formula.ts';
 import { formulaTier } from '../domain/formula.ts';
 import { type Oid, sha256 } from '../domain/ids.ts';
 import { checkInputs } from '../domain/inputs.ts';
+import type { SidecarWork } from '../domain/payload.ts';
 import { tierOf } from '../domain/policy.ts';
+import { SIDECAR_JOB } from '../domain/sidecar.ts';
 import { highestTier, type Tier } from '../domain/tier.ts';
 import { InvalidError, type Problem, RefusedError } from '../errors.ts';
 import type { OpsRepo } from '../ports/ops-repo.ts';
@@ -23,6 +25,20 @@ export interface ReadAction {
   readonly tier: Tier;
   readonly inputs: Readonly<Record<string, string | number | boolean>>;
   readonly timeoutSeconds: number;
+  /** Engine job that it is dispatched to. */
+  readonly job: string;
+  /** How many may run at a time of those that share the name; `name` null: any number. */
+  readonly group: { readonly name: string | null; readonly limit: number };
+  /** What a sidecar works on; null: an action. */
+  readonly sidecar: SidecarWish | null;
+}
+
+/** Why a sidecar is to run: its work, and what was known of the issue then. */
+export interface SidecarWish extends SidecarWork {
+  /** `issueDigest` of what it was started for. */
+  readonly digest: string;
+  /** When the issue changed last, ISO 8601 by the forge's clock. */
+  readonly since: string;
 }
 
 /**
@@ -37,6 +53,7 @@ export async function readAction(candidate: Candidate, world: World, opsRepo: Op
   const inForce = world.inForce.formulas.get(action.formula);
   if (inForce?.formula == null) return formulaMissing(action, world);
   const formula = inForce.formula;
+  refuseSidecar(formula);
   const problems = checkAgainstFormula(action, formula, candidate.file.path);
   const newer = pendingOf(action.formula, world);
   // The version that it was written for may still come into force: that is no time for a definite no.
@@ -58,6 +75,9 @@ export async function readAction(candidate: Candidate, world: World, opsRepo: Op
     tier: highestTier(tierOf(policy.policy, formula.name), formulaTier(formula), action.blast_radius ?? undefined),
     inputs: checkInputs(formula.inputs, action.inputs, candidate.file.path).values,
     timeoutSeconds: effectiveTimeoutSeconds(action, formula),
+    job: formula.job,
+    group: { name: formula.concurrency, limit: formula.concurrency_limit },
+    sidecar: null,
   };
 }
 
@@ -93,6 +113,12 @@ function formulaMissing(action: Action, world: World): Waiting {
     return waiting(world.inForce.policyProblem.code, world.inForce.policyProblem.message);
   }
   throw new InvalidError('ERR_FORMULA_UNKNOWN', `there is no formula ${JSON.stringify(action.formula)}`);
+}
+
+/** Its job holds an identity of its own, which no action may have. */
+function refuseSidecar({ name, job }: Formula): void {
+  if (job !== SIDECAR_JOB) return;
+  throw new RefusedError('ERR_SIDECAR_JOB', `formula ${name} is for sidecars: its job is ${SIDECAR_JOB}`);
 }
 
 /** The worst problem decides the class: what is invalid stays so, whoever approves it. */

@@ -1,6 +1,6 @@
 import type { Oid } from '../domain/ids.ts';
 import type { OpsRepo, TreeEntry } from '../ports/ops-repo.ts';
-import { resultId } from './catalogue.ts';
+import { recordedId } from './catalogue.ts';
 import type { StoryContext } from './context.ts';
 
 export interface RecentResult {
@@ -21,10 +21,10 @@ export async function recentResults(
   for (let depth = FIRST_DEPTH, from: Oid | null = tips.tip; ; depth *= 4) {
     from = await ancestor(tips.tip, depth, opsRepo);
     const found = new Map<string, RecentResult>();
-    const commits = await opsRepo.firstParentChanges(from, tips.tip, [settings.actionsDir]);
+    const commits = await opsRepo.firstParentChanges(from, tips.tip, [settings.actionsDir, settings.sidecarsDir]);
     for (const { committedAt, changes } of commits.toReversed()) {
       for (const { path } of changes) {
-        const id = resultId(path);
+        const id = recordedId(path, settings.sidecarsDir);
         const entry = path.endsWith('.result.json') ? catalogue.result(id) : null;
         if (entry?.path === path && !found.has(id)) found.set(id, { id, entry, recordedAt: committedAt });
       }

@@ -2,7 +2,7 @@ import type { Oid } from '../domain/ids.ts';
 import { encodeResult, type Result, resultSchema } from '../domain/result.ts';
 import { StalledError, TransientError } from '../errors.ts';
 import type { OpsRepo } from '../ports/ops-repo.ts';
-import { resultPath } from './catalogue.ts';
+import { resultPathOf } from './catalogue.ts';
 import type { Ending, StoryContext } from './context.ts';
 import { reason } from './reasons.ts';
 
@@ -11,7 +11,7 @@ import { reason } from './reasons.ts';
  * to repeat; after a crash the result of the same attempt that landed before counts as ours.
  */
 export async function publishResult(result: Result, context: StoryContext): Promise<Ending> {
-  const path = resultPath(result.action.path);
+  const path = resultPathOf(result.id, result.action.path, context.settings.sidecarsDir);
   const answer = await context.opsRepo.publish({ path, content: encodeResult(result) }, subjectOf(result));
   if (answer.kind === 'landed') return { kind: 'recorded', result };
   const there = await readResult(answer.blob, context.opsRepo);

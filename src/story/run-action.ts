@@ -1,4 +1,5 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { isSidecarId } from '../domain/ids.ts';
 import type { RunEnd } from '../domain/run.ts';
 import { type Approval, type Asked, approveAction } from './approve-action.ts';
 import { claimAttempt, dropNote } from './claim-attempt.ts';
@@ -32,6 +33,8 @@ export interface Ready {
   readonly kind: 'ready';
   readonly read: ReadAction;
   readonly approval: Approval;
+  /** Takes the verdict again, at the newest world; what people could have changed meanwhile is asked anew. */
+  again(): Promise<Ready | Waiting | Ended>;
 }
 
 /** Steps 1 and 2. Answers an ending only as `waiting`; a definite no is `ended` and still has to be recorded. */
@@ -55,10 +58,18 @@ export async function judgeAction(
     const held = await checkConditions(read.action, world, tools);
     const approval = await approveAction(read, world, context, asked);
     if (isWaiting(approval)) return approval;
-    return held ?? { kind: 'ready', read, approval };
+    return held ?? { kind: 'ready', read, approval, again: () => judgeNow(candidate, context) };
   } catch (error) {
     return noOrNotYet(error, candidate);
   }
+}
+
+async function judgeNow({ id, file }: Candidate, context: StoryContext): Promise<Ready | Waiting | Ended> {
+  const now = context.world().candidates.get(id);
+  if (now?.file.entry.oid === file.entry.oid && now.file.path === file.path) {
+    return judgeAction(now, context, { fresh: true });
+  }
+  return waiting('ERR_NEEDS_APPROVAL', 'its bytes at the tip changed while it was being started');
 }
 
 /** An id that ended once is told apart before its bytes are even read: whatever they are, nothing runs. */
@@ -80,33 +91,30 @@ async function pastOf(candidate: Candidate, context: StoryContext): Promise<Wait
  * throws after the grant, the note on this host is found again by the next try.
  */
 export async function startAttempt(ready: Ready, context: StoryContext): Promise<AttemptRecord | Waiting | Ended> {
-  const { candidate } = ready.read;
+  const { candidate, sidecar } = ready.read;
   try {
     context.tell(candidate.id, { state: 'granting', reason: null });
     const earlier = await earlierOf(candidate.id, context);
     const record = await grantAccess(ready.read, ready.approval, earlier, context);
-    const again = record.claimed ? null : await judgeAgain(ready, record, context);
+    const again = record.claimed ? null : await judgeAgain(ready, record);
     if (again !== null) {
       await dropNote(record, context);
       return again;
     }
     context.tell(candidate.id, { state: 'claiming', reason: null });
-    const limits = { groupLimit: ready.read.formula.value.concurrency_limit, replaces: earlier.replaces };
+    const limits = { groupLimit: ready.read.group.limit, replaces: earlier.replaces };
     return await claimAttempt(record, limits, context);
   } catch (error) {
-    return noOrNotYet(error, candidate);
+    const ended = noOrNotYet(error, candidate);
+    // No file asked for it: what is not allowed now may be later, and there is nobody to tell that it never will.
+    return sidecar === null || ended.kind === 'waiting' ? ended : { kind: 'waiting', reason: ended.reason };
   }
 }
 
 /** The verdict of step 2 is taken again when the claim is made; null: it is the same. */
-async function judgeAgain(ready: Ready, record: AttemptRecord, context: StoryContext): Promise<Waiting | Ended | null> {
-  const world = context.world();
+async function judgeAgain(ready: Ready, record: AttemptRecord): Promise<Waiting | Ended | null> {
   const { read } = ready;
-  const now = world.candidates.get(read.candidate.id);
-  if (now?.file.entry.oid !== read.candidate.file.entry.oid || now.file.path !== read.candidate.file.path) {
-    return waiting('ERR_NEEDS_APPROVAL', 'its bytes at the tip changed while it was being started');
-  }
-  const again = await judgeAction(now, context, { fresh: true });
+  const again = await ready.again();
   if (again.kind !== 'ready') return again;
   // The note may be of an earlier try, with the formula of then in its payload.
   const blobs = [read.formula.blob, record.entry.formula_blob];
@@ -126,7 +134,7 @@ export async function finishAttempt(
   const { id } = claimed.entry;
   const way = { context, signal };
   const dispatched = await lasting(id, 'dispatching', () => dispatchOrStop(claimed, way), way);
-  if (dispatched.kind === 'unstarted') return nextAttempt(claimed, dispatched.message, way);
+  if (dispatched.kind === 'unstarted') return endUnstarted(claimed, dispatched.message, way);
   if (dispatched.kind === 'cancelled') return endWithoutRun(claimed, dispatched.end, way);
   if (dispatched.kind === 'unknown') return endWithoutRun(claimed, outcomeOf(dispatched, null, null), way);
   const followed = await followRun(dispatched.run, dispatched.record, context, signal);
@@ -146,8 +154,15 @@ async function endUnplaced(
   if (proven.kind === 'unknown') {
     return endWithoutRun(record, outcomeOf({ kind: 'unknown', message: proven.message }, null, null), way);
   }
-  if (stop === null && context.settings.placement === 'wait') return nextAttempt(record, end.message, way);
+  if (stop === null && context.settings.placement === 'wait') return endUnstarted(record, end.message, way);
   return endWithoutRun({ ...record, request: null, unstarted: true }, outcomeOf(end, null, stop), way);
+}
+
+/** A sidecar has one attempt: if its issue is still work to do, that is another run, after a rest. */
+async function endUnstarted(record: AttemptRecord, why: string, way: Way): Promise<Ending> {
+  if (!isSidecarId(record.entry.id)) return nextAttempt(record, why, way);
+  const end = outcomeOf({ kind: 'not-started', message: why }, null, null);
+  return endWithoutRun({ ...record, request: null, unstarted: true }, end, way);
 }
 
 /** A cancel that came before the dispatch: proven not to have started, it is cancelled without a run. */

@@ -1,14 +1,15 @@
-import { type ActionId, isActionId, type Oid } from '../domain/ids.ts';
+import { type ActionId, isActionId, type Oid, type RunId, sidecarNameOf } from '../domain/ids.ts';
 import type { Journal, JournalView } from '../ports/journal.ts';
 import type { FirstParentChange, OpsRepo, Tips, TreeChange, TreeEntry } from '../ports/ops-repo.ts';
 import { type Arrivals, createArrivals } from './arrivals.ts';
-import { type ActionFile, type Catalogue, createCatalogue, resultId } from './catalogue.ts';
+import { type ActionFile, type Catalogue, createCatalogue, recordedId } from './catalogue.ts';
 import type { InForce, InForceWalk } from './in-force.ts';
 
 /** An action without a result, with the commit that set its present bytes. */
 export interface Candidate {
-  readonly id: ActionId;
-  readonly file: ActionFile;
+  readonly id: RunId;
+  /** Of a sidecar, which no file asked for, its project file. */
+  readonly file: Pick<ActionFile, 'path' | 'entry'>;
   /** Newest first-parent commit that changed the path; its committer date. */
   readonly commit: Oid;
   readonly committedAt: string;
@@ -37,6 +38,8 @@ export interface World {
   readonly cancels: ReadonlyMap<string, CancelFile>;
   /** A commit of the branch once held a result of this id. */
   everRecorded(id: string): boolean;
+  /** The highest `n` of a sidecar's runs of which a commit of the branch ever held a result; 0: of none. */
+  sidecarRuns(formula: string, issue: number): number;
   /** The branch itself asks for a pause (`vault/PAUSE`). */
   readonly pausedByBranch: boolean;
 }
@@ -45,7 +48,7 @@ export interface WorldDeps {
   readonly opsRepo: OpsRepo;
   readonly journal: Journal;
   readonly inForce: InForceWalk;
-  readonly paths: { readonly actionsDir: string; readonly formulasDir: string; readonly pauseFile: string };
+  readonly paths: { readonly actionsDir: string; readonly sidecarsDir: string; readonly pauseFile: string };
 }
 
 export interface Watcher {
@@ -69,15 +72,18 @@ export function createWatcher(deps: WorldDeps): Watcher {
 /** Keeps what was seen between two looks, so that a look costs what changed. */
 class GitWatcher implements Watcher {
   readonly #deps: WorldDeps;
-  readonly #catalogue = createCatalogue();
+  readonly #catalogue: Catalogue;
   readonly #setters = new Map<string, Setter>();
   readonly #arrivals: Arrivals;
   readonly #recorded = new Set<string>();
+  /** By formula and issue, the highest `n` of #recorded. */
+  readonly #sidecarRuns = new Map<string, number>();
   #seen: Oid | null = null;
   #last: World | null = null;
 
   constructor(deps: WorldDeps) {
     this.#deps = deps;
+    this.#catalogue = createCatalogue(deps.paths.sidecarsDir);
     this.#arrivals = createArrivals(deps.opsRepo);
   }
 
@@ -102,6 +108,7 @@ class GitWatcher implements Watcher {
       candidates: candidatesOf(ordered, this.#setters),
       cancels: cancelsOf(wishes, this.#setters),
       everRecorded: (id) => this.#recorded.has(id),
+      sidecarRuns: (formula, issue) => this.#sidecarRuns.get(runsKey(formula, issue)) ?? 0,
       pausedByBranch: pause !== null,
     };
     return this.#last;
@@ -111,17 +118,26 @@ class GitWatcher implements Watcher {
     const seen = this.#seen;
     if (seen === tip) return;
     const { opsRepo, paths } = this.#deps;
+    const folders = [paths.actionsDir, paths.sidecarsDir];
     const from = seen !== null && (await opsRepo.isAncestor(seen, tip)) ? seen : null;
-    const added = await opsRepo.everAdded(from, tip, paths.actionsDir, '.result.json');
+    const added = await opsRepo.everAdded(from, tip, folders, '.result.json');
     // Last of all: when a read fails half-way, the next look begins again at the tip that was seen before. After a
     // rewritten history the old tip may be gone from a new clone, so then everything is listed.
-    if (from === null) this.#begin(await opsRepo.list(tip, [paths.actionsDir]));
+    if (from === null) this.#begin(await opsRepo.list(tip, folders));
     else {
       const line = await opsRepo.firstParentChanges(from, tip, [paths.actionsDir]);
-      this.#follow(await opsRepo.changes(from, tip, [paths.actionsDir]), line);
+      this.#follow(await opsRepo.changes(from, tip, folders), line);
     }
-    for (const path of added) this.#recorded.add(resultId(path));
+    for (const path of added) this.#remember(recordedId(path, paths.sidecarsDir));
     this.#seen = tip;
+  }
+
+  #remember(id: string): void {
+    this.#recorded.add(id);
+    const name = sidecarNameOf(id);
+    if (name === null) return;
+    const key = runsKey(name.formula, name.issue);
+    this.#sidecarRuns.set(key, Math.max(name.n, this.#sidecarRuns.get(key) ?? 0));
   }
 
   #begin(entries: readonly TreeEntry[]): void {
@@ -154,6 +170,8 @@ class GitWatcher implements Watcher {
     for (const path of this.#setters.keys()) if (!pending.has(path)) this.#setters.delete(path);
   }
 }
+
+const runsKey = (formula: string, issue: number) => `${formula} ${issue}`;
 
 function same(last: World, now: { tips: Tips; view: JournalView; inForce: InForce }): boolean {
   const { tips, view, inForce } = now;

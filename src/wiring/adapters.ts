@@ -10,6 +10,7 @@ import type {
   EngineFactory,
   EngineTools,
   ForgeFactory,
+  ForgeOptions,
   SecretSource,
   StoreFactory,
   Tools,
@@ -20,6 +21,7 @@ import { stores } from '../adapters/stores/index.ts';
 import type { Config } from '../config.ts';
 import { UsageError } from '../errors.ts';
 import type { Forge } from '../ports/forge.ts';
+import type { IssueTracker } from '../ports/issues.ts';
 import type { Log } from '../ports/log.ts';
 
 /** Sections of the configuration → engine, secret store, store and forge. */
@@ -47,7 +49,21 @@ export function wantedOf(config: Config): Wanted {
     dispatchesPerMinute: limits.dispatches_per_minute,
     placementSeconds,
     wrapSeconds,
+    vaultAddress: vaultAddressOf(config),
+    sidecar: config.sidecar.length === 0 ? null : config.sidecar_job,
+    engineNamespace: namespaceOf(config),
   };
+}
+
+function namespaceOf(config: Config): string | null {
+  const namespace = config.engine.kind === 'nomad' ? engineOf(config).section['namespace'] : undefined;
+  return typeof namespace === 'string' ? namespace : null;
+}
+
+/** As payloads name it. */
+function vaultAddressOf(config: Config): string | null {
+  const address = config.access.kind === 'vault' ? config.sections['access.vault']?.['address'] : undefined;
+  return typeof address === 'string' ? address : null;
 }
 
 type SharedTools = Omit<Tools, 'token'>;
@@ -113,12 +129,25 @@ export function createForge(config: Config, log: Log): Forge | null {
   const { forge } = config;
   if (forge === null) return null;
   const factory: ForgeFactory = pick('forge.kind', forge.kind, forges);
+  return factory.create(forgeOptions(config, forge), { clock: systemClock, log });
+}
+
+/** The issues of another repository on the same forge. */
+export function createIssueTracker(config: Config, repo: string, log: Log): IssueTracker {
+  const { forge } = config;
+  if (forge === null) throw new UsageError('ERR_CONFIG_FIELD', 'sidecar needs the section [forge]');
+  const factory: ForgeFactory = pick('forge.kind', forge.kind, forges);
+  return factory.issues({ ...forgeOptions(config, forge), repo }, { clock: systemClock, log });
+}
+
+type ForgeSection = NonNullable<Config['forge']>;
+
+function forgeOptions(config: Config, forge: ForgeSection): ForgeOptions {
   const token = secretOf(config, 'forge.token', forge.token_file);
   if (token === null) throw new UsageError('ERR_CONFIG_FIELD', 'forge.token_file is missing');
   const adminToken = secretOf(config, 'forge.admin_token', forge.admin_token_file);
   const { branch } = config.ops_repo;
-  const options = { url: homeOf(forge.url), repo: forge.repo, branch, token, adminToken, caFile: forge.ca_file };
-  return factory.create(options, { clock: systemClock, log });
+  return { url: homeOf(forge.url), repo: forge.repo, branch, token, adminToken, caFile: forge.ca_file };
 }
 
 /** As the policy writes the `forge.url` of approvers: host in lower case, no default port, no slash at the end. */

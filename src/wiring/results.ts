@@ -17,7 +17,7 @@ export async function ownResultsOf(config: Config, opsRepo: OpsRepo, looksOnly: 
       opsRepo,
       keys: await resultKeys(config, looksOnly),
       trustedCommit: trustedCommit(config),
-      actionsDir: config.ops_repo.actions_dir,
+      folders: [config.ops_repo.actions_dir, config.ops_repo.sidecars_dir],
     });
   } catch (error) {
     if (!looksOnly || !(error instanceof StalledError)) throw error;

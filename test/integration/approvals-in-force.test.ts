@@ -54,7 +54,7 @@ function walk(rule = 'signed-commit', trustedCommit: Oid | null = trusted): InFo
     rules: allRules(opsRepo),
     requirement: { all: [rule], any: [], atLeast: 0, selfApprove: false },
     trustedCommit,
-    paths: { formulasDir: 'vault/formulas', policyFile: POLICY },
+    paths: { formulasDir: 'vault/formulas', policyFile: POLICY, projectFiles: [] },
   });
 }
 

@@ -62,13 +62,18 @@ async function judged() {
   await opsRepo.refresh();
   await opsRepo.acceptHistory();
   const settings = { requirements: { low: SIGNED, medium: SIGNED, high: SIGNED } };
-  const paths = { actionsDir: 'vault/actions', formulasDir: 'vault/formulas', pauseFile: 'vault/PAUSE' };
+  const paths = {
+    actionsDir: 'vault/actions',
+    sidecarsDir: 'vault/sidecars',
+    formulasDir: 'vault/formulas',
+    pauseFile: 'vault/PAUSE',
+  };
   const inForce = createInForce({
     opsRepo,
     rules,
     requirement: NOBODY,
     trustedCommit: null,
-    paths: { ...paths, policyFile: 'vault/policy.toml' },
+    paths: { ...paths, policyFile: 'vault/policy.toml', projectFiles: [] },
   });
   const journal = new MemoryJournal(new MemoryJournalRef(), { dispatcher: 'edge-1', instance: 'start-1' });
   const world = await createWatcher({ opsRepo, journal, inForce, paths }).look();

@@ -195,9 +195,9 @@ describe('the history of the ops repo', () => {
     await writer.push();
     const { tip } = await opsRepo.refresh();
     const later = ['2026/gone', 'evil', 'quiet-gone', 'side-gone'].map((name) => `vault/actions/${name}.result.json`);
-    const all = await opsRepo.everAdded(null, tip, ACTIONS, '.result.json');
+    const all = await opsRepo.everAdded(null, tip, [ACTIONS], '.result.json');
     expect([...all].sort()).toEqual([...later, 'vault/actions/kept.result.json'].sort());
-    expect([...(await opsRepo.everAdded(first, tip, ACTIONS, '.result.json'))].sort()).toEqual(later);
+    expect([...(await opsRepo.everAdded(first, tip, [ACTIONS], '.result.json'))].sort()).toEqual(later);
   });
 
   it('names the commits on the merged side that introduced a blob, through nested merges', async () => {

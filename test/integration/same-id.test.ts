@@ -35,13 +35,18 @@ beforeEach(async () => {
 });
 
 function newWatcher(): Watcher {
-  const paths = { actionsDir: 'vault/actions', formulasDir: 'vault/formulas', pauseFile: 'vault/PAUSE' };
+  const paths = {
+    actionsDir: 'vault/actions',
+    sidecarsDir: 'vault/sidecars',
+    formulasDir: 'vault/formulas',
+    pauseFile: 'vault/PAUSE',
+  };
   const inForce = createInForce({
     opsRepo,
     rules: allRules(opsRepo),
     requirement: NOBODY,
     trustedCommit: null,
-    paths: { ...paths, policyFile: 'vault/policy.toml' },
+    paths: { ...paths, policyFile: 'vault/policy.toml', projectFiles: [] },
   });
   const journal = new MemoryJournal(new MemoryJournalRef(), { dispatcher: 'edge-1', instance: 'start-1' });
   return createWatcher({ opsRepo, journal, inForce, paths });

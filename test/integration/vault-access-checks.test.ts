@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { vault } from '../../src/adapters/access/vault.ts';
+import { sidecarJobSection } from '../../src/domain/config-sidecar.ts';
 import type { Access } from '../../src/ports/access.ts';
-import { makeVaultBench, type VaultBench } from '../fakes/vault-access-bench.ts';
+import { makeVaultBench, type VaultBench, withToken } from '../fakes/vault-access-bench.ts';
 
 const ROLE = 'auth/token/roles/edge-run';
 const LOGIN = 'auth/jwt-nomad/role/edge-dispatcher';
@@ -140,6 +142,24 @@ describe('the checks of access to a secret store', () => {
     expect(await problems()).toEqual([
       `access.vault.rights ERR_ACCESS_EXCESS: the dispatcher's own token may use what it must not: ${told}`,
     ]);
+  });
+
+  it.each([
+    ['reads the bot token of sidecars', 'secret/data/bots/*', '"read"', 'secret/data/bots/forge'],
+    ['writes their login', 'auth/nomad/role/*', '"update"', 'auth/nomad/role/issue-bots'],
+  ])('refuse a token of the dispatcher that %s (S1.3, S2.1)', async (_, path, capabilities, told) => {
+    const names = { bot_token_path: 'secret/data/bots/forge', auth_mount: 'nomad', vault_role: 'issue-bots' };
+    const sidecar = sidecarJobSection.parse(names);
+    const tools = withToken(bench.tools, bench.daemonToken);
+    const access = vault.create(bench.options, { ...tools, wanted: { ...tools.wanted, sidecar } });
+    const rights = async () => (await access.check()).find(({ name }) => name === 'access.vault.rights');
+    expect(await rights()).toMatchObject({ ok: true });
+    policy('service-dispatcher', `${await ownPolicy()}\n${open(path, capabilities)}`);
+    expect(await rights()).toMatchObject({
+      ok: false,
+      code: 'ERR_ACCESS_EXCESS',
+      message: expect.stringContaining(told),
+    });
   });
 
   it('do not call the rights good while the secrets can not be listed (S1.3)', async () => {

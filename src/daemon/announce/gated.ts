@@ -1,7 +1,8 @@
 import type { AnnouncedFile } from '../../domain/announcement.ts';
 import { formulaDifference, policyDifference } from '../../domain/gated-difference.ts';
+import type { Policy } from '../../domain/policy.ts';
 import type { StoryContext } from '../../story/context.ts';
-import { createGatedFiles, formulaNameOf } from '../../story/gated-files.ts';
+import { createGatedFiles, formulaNameOf, type ReadFile } from '../../story/gated-files.ts';
 import type { InForce } from '../../story/in-force.ts';
 import type { Touched } from './touched.ts';
 
@@ -15,22 +16,53 @@ export async function announcedFile(
   context: StoryContext,
 ): Promise<AnnouncedFile> {
   const { path, entry } = file;
-  const kind = path === policyFile ? ('policy' as const) : ('formula' as const);
+  const kind = kindOf(path, policyFile, context);
   const none = { path, kind, message: null, differences: [] };
   if (entry === null) return { ...none, standing: 'deleted' };
   const { inForce } = context.world();
-  const files = createGatedFiles(context.opsRepo);
-  if (kind === 'policy') {
-    const read = await files.policy(entry);
-    if (!read.ok) return { ...none, standing: 'invalid', message: read.problem.message };
-    const differences = policyDifference(inForce.policy?.policy ?? null, read.value);
-    return { ...none, ...standingOf(file, isMerged, inForce.policy?.blob, inForce), differences };
-  }
-  const read = await files.formula(entry);
+  const read = await readAs(kind, entry, inForce, context);
   if (!read.ok) return { ...none, standing: 'invalid', message: read.problem.message };
-  const known = inForce.formulas.get(formulaNameOf(path));
-  const differences = formulaDifference(known?.formula ?? null, read.value);
-  return { ...none, ...standingOf(file, isMerged, known?.blob, inForce), differences };
+  const { blob, differences } = read.value;
+  return { ...none, ...standingOf(file, isMerged, blob, inForce), differences };
+}
+
+interface Beside {
+  /** What is in force in its place. */
+  readonly blob: string | undefined;
+  readonly differences: AnnouncedFile['differences'];
+}
+
+async function readAs(
+  kind: AnnouncedFile['kind'],
+  entry: NonNullable<File['entry']>,
+  inForce: InForce,
+  { opsRepo }: StoryContext,
+): Promise<ReadFile<Beside>> {
+  const files = createGatedFiles(opsRepo);
+  if (kind === 'policy') {
+    const known = inForce.policy;
+    const compare = (policy: Policy) => policyDifference(known?.policy ?? null, policy);
+    return beside(known?.blob, await files.policy(entry), compare);
+  }
+  if (kind === 'project file')
+    return beside(inForce.projects.get(entry.path)?.blob, await files.project(entry), () => []);
+  const known = inForce.formulas.get(formulaNameOf(entry.path));
+  return beside(known?.blob, await files.formula(entry), (formula) =>
+    formulaDifference(known?.formula ?? null, formula),
+  );
+}
+
+function beside<T>(
+  blob: string | undefined,
+  read: ReadFile<T>,
+  compare: (value: T) => Beside['differences'],
+): ReadFile<Beside> {
+  return read.ok ? { ok: true, value: { blob, differences: compare(read.value) } } : read;
+}
+
+function kindOf(path: string, policyFile: string, { settings }: StoryContext): AnnouncedFile['kind'] {
+  if (path === policyFile) return 'policy';
+  return settings.projectFiles.includes(path) ? 'project file' : 'formula';
 }
 
 function standingOf(

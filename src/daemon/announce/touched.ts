@@ -22,7 +22,7 @@ export function countOf({ actions, gated }: Touched): number {
   return actions.length + gated.length;
 }
 
-type Folders = Pick<StoryContext['settings'], 'actionsDir' | 'formulasDir'>;
+type Folders = Pick<StoryContext['settings'], 'actionsDir' | 'formulasDir' | 'projectFiles'>;
 
 /** Whether there is anything to look at: what anybody proposes is not even fetched without. */
 export function concernsUs(files: readonly string[], policyFile: string, folders: Folders): boolean {
@@ -31,9 +31,9 @@ export function concernsUs(files: readonly string[], policyFile: string, folders
 }
 
 /** The policy first, so that no number of formulas can hide it. */
-function pathsOf(files: readonly string[], policyFile: string, { actionsDir, formulasDir }: Folders) {
+function pathsOf(files: readonly string[], policyFile: string, { actionsDir, formulasDir, projectFiles }: Folders) {
   const actions = files.filter((path) => path.startsWith(`${actionsDir}/`) && isActionPath(path));
-  const gated = files.filter((path) => isGated(path, { formulasDir, policyFile }));
+  const gated = files.filter((path) => isGated(path, { formulasDir, policyFile, projectFiles }));
   return { actions, gated: gated.toSorted((one, other) => rank(one, policyFile) - rank(other, policyFile)) };
 }
 

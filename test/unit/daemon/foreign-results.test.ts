@@ -83,7 +83,7 @@ describe('with a signing key (R1)', () => {
     const metrics = createMetrics({ version: '1', engine: 'dummy', access: 'memory' }, bench.clock, false);
     const { watcher } = process;
     // The process of the bench listens to its own already.
-    const deps = { opsRepo: bench.repo, keys: resultKeys, trustedCommit: null, actionsDir: 'vault/actions' };
+    const deps = { opsRepo: bench.repo, keys: resultKeys, trustedCommit: null, folders: ['vault/actions'] };
     const parts = { ...process.parts, ownResults: createOwnResults(deps) };
     const daemon = createDaemon(metrics.observe({ parts, watcher, settings: LOOP }));
     const running = daemon.run(stop.signal);

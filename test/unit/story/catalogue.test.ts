@@ -13,7 +13,7 @@ const treeOf = (...entries: readonly TreeEntry[]): Tree => new Map(entries.map((
 const inPathOrder = (tree: Tree) => [...tree.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1));
 
 function loaded(tree: Tree): Catalogue {
-  const catalogue = createCatalogue();
+  const catalogue = createCatalogue('vault/sidecars');
   catalogue.load(inPathOrder(tree));
   return catalogue;
 }
@@ -113,7 +113,7 @@ describe('a catalogue', () => {
     const tree = fc.array(file, { maxLength: 14 }).map((entries) => treeOf(...entries));
     fc.assert(
       fc.property(fc.array(tree, { minLength: 1, maxLength: 5 }), (trees) => {
-        const catalogue = createCatalogue();
+        const catalogue = createCatalogue('vault/sidecars');
         trees.forEach((each, index) => {
           const last = trees[index - 1];
           if (last === undefined) catalogue.load(inPathOrder(each));

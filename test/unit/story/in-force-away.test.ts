@@ -44,7 +44,7 @@ function started(): InForceWalk {
     rules: new Map([[rule.name, rule]]),
     requirement: { all: [rule.name], any: [], atLeast: 0, selfApprove: false },
     trustedCommit: trusted,
-    paths: { formulasDir: 'vault/formulas', policyFile: POLICY },
+    paths: { formulasDir: 'vault/formulas', policyFile: POLICY, projectFiles: [] },
   });
 }
 

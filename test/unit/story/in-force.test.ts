@@ -39,7 +39,7 @@ function walk(
     rules: new Map(rules.map((rule) => [rule.name, rule])),
     requirement,
     trustedCommit,
-    paths: { formulasDir: 'vault/formulas', policyFile: POLICY },
+    paths: { formulasDir: 'vault/formulas', policyFile: POLICY, projectFiles: [] },
   });
 }
 

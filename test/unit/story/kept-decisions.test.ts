@@ -49,7 +49,7 @@ function started(requirement: Requirement = BY_PEOPLE, trustedCommit: Oid | null
     rules: new Map([...allRules(repo), [rule.name, rule]]),
     requirement,
     trustedCommit,
-    paths: { formulasDir: 'vault/formulas', policyFile: POLICY },
+    paths: { formulasDir: 'vault/formulas', policyFile: POLICY, projectFiles: [] },
     decisions,
   });
 }

@@ -27,7 +27,7 @@ beforeEach(() => {
 function open(trustedCommit: Oid | null = null): OwnResults {
   heard = [];
   const keys = ['ours', 'earlier'].map((key) => ({ principal: `key-${key}`, key }));
-  const made = createOwnResults({ opsRepo: repo, keys, trustedCommit, actionsDir: ACTIONS });
+  const made = createOwnResults({ opsRepo: repo, keys, trustedCommit, folders: [ACTIONS] });
   made.onForeign((foreign) => heard.push(foreign));
   return made;
 }
@@ -158,7 +158,7 @@ describe('a result', () => {
   });
 
   it('counts whoever wrote it where no key is configured', async () => {
-    results = createOwnResults({ opsRepo: repo, keys: [], trustedCommit: null, actionsDir: ACTIONS });
+    results = createOwnResults({ opsRepo: repo, keys: [], trustedCommit: null, folders: [ACTIONS] });
     commit({ [X]: '1' });
     expect([results.areSigned, await whose(X)]).toEqual([false, { [X]: { kind: 'own', fingerprint: null } }]);
     expect(asked('verifySignature')).toBe(0);

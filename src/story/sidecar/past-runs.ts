@@ -1,0 +1,109 @@
+import { sidecarId, sidecarNameOf } from '../../domain/ids.ts';
+import type { Result } from '../../domain/result.ts';
+import type { SidecarRule } from '../../domain/sidecar.ts';
+import type { OpsRepo } from '../../ports/ops-repo.ts';
+import { readResult } from '../record-result.ts';
+import type { World } from '../world.ts';
+
+/** What journal and branch say of the runs of a formula. */
+export interface FormulaRuns {
+  /** Ids that are live, or of which nobody knows whether something still runs. */
+  readonly live: ReadonlySet<string>;
+  /** When runs ended that the journal remembers, in milliseconds since 1970. */
+  readonly ended: readonly number[];
+}
+
+/** The journal, by formula; read once for each world, but for what only time decides. */
+export function runsOf(world: World, formula: string, now: Date): FormulaRuns {
+  const { live, ended } = indexOf(world).get(formula) ?? NONE;
+  const held = ended.filter(({ heldUntil }) => heldUntil !== null && heldUntil > now.getTime());
+  return {
+    live: new Set([...live, ...held.map(({ id }) => id)]),
+    ended: ended.map(({ at }) => at),
+  };
+}
+
+interface Indexed {
+  readonly live: Set<string>;
+  readonly ended: { readonly id: string; readonly at: number; readonly heldUntil: number | null }[];
+  /** The highest `n` of each issue. */
+  readonly numbers: Map<number, number>;
+}
+
+const NONE: Indexed = { live: new Set(), ended: [], numbers: new Map() };
+const indexes = new WeakMap<World, ReadonlyMap<string, Indexed>>();
+
+function indexOf(world: World): ReadonlyMap<string, Indexed> {
+  const known = indexes.get(world);
+  if (known !== undefined) return known;
+  const index = new Map<string, Indexed>();
+  const of = (id: string): Indexed | null => {
+    const name = sidecarNameOf(id);
+    if (name === null) return null;
+    const { formula, issue, n } = name;
+    const found = index.get(formula) ?? { live: new Set(), ended: [], numbers: new Map() };
+    index.set(formula, found);
+    found.numbers.set(issue, Math.max(n, found.numbers.get(issue) ?? 0));
+    return found;
+  };
+  for (const id of world.journal.entries.keys()) of(id)?.live.add(id);
+  for (const { id, ended_at, held_until } of world.journal.ended.values()) {
+    const heldUntil = held_until === undefined ? null : Date.parse(held_until);
+    of(id)?.ended.push({ id, at: Date.parse(ended_at), heldUntil });
+  }
+  indexes.set(world, index);
+  return index;
+}
+
+/** The highest `n` of which journal or branch ever knew; 0: there was no run. */
+export function lastNumber(world: World, formula: string, issue: number): number {
+  return Math.max(world.sidecarRuns(formula, issue), indexOf(world).get(formula)?.numbers.get(issue) ?? 0);
+}
+
+export interface LastRun {
+  /** null: neither journal nor branch knows any more. */
+  readonly endedAt: number | null;
+  /** What the issue was then; null: not known, or the run never started, so that it has done nothing about it. */
+  readonly digest: string | null;
+}
+
+/** The last run of this formula on this issue; null: there was none. Errors: those of the ops repo. */
+export async function lastRun(
+  world: World,
+  rule: SidecarRule,
+  issue: number,
+  results: SidecarResults,
+): Promise<LastRun | null> {
+  const n = lastNumber(world, rule.formula, issue);
+  if (n === 0) return null;
+  const id = sidecarId({ formula: rule.formula, issue, n });
+  const result = await results.of(id, world);
+  const ended = world.journal.ended.get(id)?.ended_at ?? result?.times.recorded ?? null;
+  return { endedAt: ended === null ? null : Date.parse(ended), digest: digestOf(result) };
+}
+
+function digestOf(result: Result | null): string | null {
+  if (result?.reason?.code === 'ERR_NOT_PLACED') return null;
+  return result?.sidecar?.digest ?? null;
+}
+
+/** Results of sidecars, each read once. */
+export class SidecarResults {
+  readonly #opsRepo: OpsRepo;
+  readonly #read = new Map<string, { readonly blob: string; readonly result: Result | null }>();
+
+  constructor(opsRepo: OpsRepo) {
+    this.#opsRepo = opsRepo;
+  }
+
+  /** null: none lies at the tip, or what lies there is none. Errors: TransientError, StalledError of the ops repo. */
+  async of(id: string, world: World): Promise<Result | null> {
+    const entry = world.catalogue.result(id);
+    if (entry === null) return null;
+    const known = this.#read.get(id);
+    if (known?.blob === entry.oid) return known.result;
+    const result = await readResult(entry.oid, this.#opsRepo);
+    this.#read.set(id, { blob: entry.oid, result });
+    return result;
+  }
+}
