@@ -7,15 +7,16 @@ import type { Reason } from '../domain/run.ts';
 import { StalledError, UsageError } from '../errors.ts';
 import { wire } from '../wiring.ts';
 import type { CliCommand } from './command.ts';
+import { explainAction } from './explain-action.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, printLine, quoted } from './io.ts';
 import { configOf, lookAgain, type Observed, observe, quietLog, requireOwnStateDir, userName } from './observe.ts';
 import { describeEnded, type ObservedAction } from './observed-action.ts';
-import { explainAction } from './why.ts';
+import { isSidecarText, type SidecarTarget, sidecarRun, sidecarTarget } from './sidecar-target.ts';
 
 export function cancelCommand(): CliCommand {
   const command = new Command('cancel')
-    .description('stops an action in any state, and waits for the confirmation')
-    .argument('<id>', 'id of the action')
+    .description('stops an action in any state, or a live sidecar, and waits for the confirmation')
+    .argument('<id>', 'id of the action; or sidecar/<formula>-<issue>')
     .option('--reason <text>', 'why, for its result')
     .option('--wait <seconds>', 'how long a running daemon may take', seconds, 300);
   return { command, run: (io, options, [id]) => cancel(io, options, String(id)) };
@@ -31,21 +32,52 @@ function seconds(text: string): number {
   throw new InvalidArgumentError('must be a whole number of seconds');
 }
 
-async function cancel(io: Io, options: CancelOptions, id: string): Promise<ExitCode> {
+async function cancel(io: Io, options: CancelOptions, given: string): Promise<ExitCode> {
   const config = configOf(io, options);
   return observe(io, options, async (observed) => {
-    const before = await explainAction(id, observed, io.signal);
-    if (isOver(id, observed)) return tell(io, options, before, OVER);
-    const entry = observed.world().journal.entries.get(id);
-    if (entry !== undefined && entry.dispatcher !== config.dispatcher.name) {
-      return tell(io, options, before, `dispatcher ${entry.dispatcher} runs it: cancel it there`);
-    }
-    requireOwnStateDir(stateLayout(config.dispatcher.state_dir).root);
-    const by = userName();
-    const wish = { kind: 'cancel' as const, by, message: options.reason ?? `cancelled by ${by}` };
-    await observed.context.control.requestStop(id, wish);
-    return confirm(io, options, { id, observed, config });
+    if (!isSidecarText(given)) return cancelRun(io, options, { id: given, observed, config });
+    const target = sidecarTarget(given, observed);
+    const { id, state } = await sidecarRun(target, observed);
+    const isRun = state === 'live' || (state === 'recorded' && target.n !== null);
+    return isRun ? cancelRun(io, options, { id, observed, config }) : tellIdle(io, options, target);
   });
+}
+
+async function cancelRun(io: Io, options: CancelOptions, wish: Wish): Promise<ExitCode> {
+  const { id, observed, config } = wish;
+  const before = await explainAction(id, observed, io.signal);
+  if (isOver(id, observed)) return tell(io, options, before, OVER);
+  const entry = observed.world().journal.entries.get(id);
+  if (entry !== undefined && entry.dispatcher !== config.dispatcher.name) {
+    return tell(io, options, before, `dispatcher ${entry.dispatcher} runs it: cancel it there`);
+  }
+  requireOwnStateDir(stateLayout(config.dispatcher.state_dir).root);
+  const by = userName();
+  const request = { kind: 'cancel' as const, by, message: options.reason ?? `cancelled by ${by}` };
+  await observed.context.control.requestStop(id, request);
+  return confirm(io, options, wish);
+}
+
+/** A sidecar that does not run can't be stopped; whether it will run is for its labels to say. */
+function tellIdle(io: Io, options: CancelOptions, { formula, issue, rule }: SidecarTarget): ExitCode {
+  const id = `sidecar/${formula}-${issue}`;
+  const on = `${rule?.repo ?? 'issue '}#${issue}`;
+  if (options.json === true) {
+    const none = { reason: null, since: null, tier: null, blob: null, attempt: null, run: null };
+    printJson(io, {
+      id,
+      state: 'idle',
+      ...none,
+      formula,
+      issue: { repo: rule?.repo ?? null, number: issue, url: null },
+    });
+    return EXIT.ok;
+  }
+  printLine(io, quoted(`${OVER}: no run of ${formula} on ${on} is live`));
+  const labels = rule?.labels.join(', ') ?? '';
+  const how = `To keep ${formula} away from this issue, take one of these labels off it: ${labels}.`;
+  if (labels !== '') printLine(io, quoted(how));
+  return EXIT.ok;
 }
 
 interface Wish {
@@ -109,7 +141,9 @@ async function carryOut(io: Io, { id, config }: Wish): Promise<Carried> {
       const onResult = (result: { readonly id: string }) => {
         if (result.id === id) ended.abort();
       };
-      const daemon = createDaemon({ ...wired, onResult });
+      // Nothing new is started, so that no issue has to be looked at.
+      const { sidecars: _issues, ...parts } = wired;
+      const daemon = createDaemon({ ...parts, onResult });
       const { unreachable } = await daemon.once(AbortSignal.any([io.signal, ended.signal]), new Set([id]));
       return { done: true, holder: null, trouble: unreachable[0] ?? null };
     } finally {
@@ -135,8 +169,8 @@ function say(io: Io, options: GlobalOptions, text: string): void {
 
 /** `note`: why it was not stopped by us; null: it was. */
 function tell(io: Io, options: GlobalOptions, action: ObservedAction, note: string | null): ExitCode {
-  const { id, state, reason, since, tier, formula, blob, attempt, run } = action;
-  if (options.json === true) printJson(io, { id, state, reason, since, tier, formula, blob, attempt, run });
+  const { id, state, reason, since, tier, formula, blob, attempt, run, issue } = action;
+  if (options.json === true) printJson(io, { id, state, reason, since, tier, formula, blob, attempt, run, issue });
   else {
     const why = reason === null ? '' : `: ${reason.message} [${reason.code}]`;
     printLine(io, quoted(`${id} is ${state}${since === null ? '' : ` since ${since}`}${why}`));

@@ -7,11 +7,13 @@ import type { Config } from '../config.ts';
 import { isLocal } from '../daemon/checks.ts';
 import type { Check } from '../domain/check.ts';
 import { EdgeError, StalledError, TransientError } from '../errors.ts';
+import type { SidecarSettings } from '../story/sidecar/sidecars.ts';
 import { type Wired, wire } from '../wiring.ts';
 import { bad, type Finding, failed, finding, good, warning } from './doctor-finding.ts';
 import { forgeFindings, repoFindings } from './doctor-forge.ts';
 import { checkPushes } from './doctor-git.ts';
 import { checkStateDir } from './doctor-machine.ts';
+import { ruleFindings, trackerFindings } from './doctor-sidecar.ts';
 import { olderResultFindings, signingFindings } from './doctor-signing.ts';
 import { rulesFindings, worldFindings } from './doctor-world.ts';
 import type { GlobalOptions, Io } from './io.ts';
@@ -59,7 +61,9 @@ async function outsideFindings(visit: Visit): Promise<readonly Finding[]> {
       const repo = await repoFindings(observed.context.forge, { tip, answers: services }, io.signal);
       const older = await olderResultFindings(observed, io.signal);
       const world = await worldFindings(observed, services, io);
-      return [gitFinding(config, tip, descends), ...pushes, ...services, ...repo, ...older, ...world];
+      const issues = await issueFindings(observed.sidecars, io.signal);
+      const git = gitFinding(config, tip, descends);
+      return [git, ...pushes, ...services, ...repo, ...issues, ...older, ...world, ...ruleFindings(observed)];
     });
   } catch (error) {
     const isOutage = error instanceof TransientError || error instanceof StalledError;
@@ -72,7 +76,8 @@ async function withoutGit(visit: Visit): Promise<readonly Finding[]> {
   const { config, io, scratch } = visit;
   const wired = await wire(config, { log: quietLog(io), cacheDir: scratch, looksOnly: true });
   try {
-    return await serviceFindings(wired.parts, visit);
+    const services = await serviceFindings(wired.parts, visit);
+    return [...services, ...(await issueFindings(wired.sidecars ?? null, io.signal))];
   } finally {
     await wired.close();
   }
@@ -86,6 +91,10 @@ async function serviceFindings(
   const asked = [...local, ...(forge === null ? [] : [forge])];
   const answers = (await Promise.all(asked.map((part) => ask(part.kind, () => part.check(signal))))).flat();
   return [...answers, ...(await forgeFindings(config, answers))];
+}
+
+async function issueFindings(sidecars: SidecarSettings | null, signal: AbortSignal): Promise<readonly Finding[]> {
+  return sidecars === null ? [] : trackerFindings(sidecars, signal);
 }
 
 async function ask(name: string, check: () => Promise<readonly Check[]>): Promise<readonly Finding[]> {

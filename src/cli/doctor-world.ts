@@ -53,8 +53,8 @@ function inForceFindings(observed: Observed): readonly Finding[] {
 
 /** Whether each job that a formula can ask for is registered as `deploy` would do it. */
 async function jobFindings(observed: Observed, answers: readonly Finding[], io: Io): Promise<readonly Finding[]> {
-  const { formulas } = await knownFormulas(observed);
-  const catalogue = catalogueOf(formulas);
+  const { formulas, sidecars } = await knownFormulas(observed);
+  const catalogue = catalogueOf(formulas, sidecars);
   let changes: readonly Change[];
   try {
     changes = await planDeployment(observed.config, quietLog(io), catalogue);

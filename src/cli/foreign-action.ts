@@ -1,3 +1,4 @@
+import { sidecarNameOf } from '../domain/ids.ts';
 import type { TreeEntry } from '../ports/ops-repo.ts';
 import { foreignReason } from '../story/foreign-reason.ts';
 import type { ForeignResult } from '../story/own-results.ts';
@@ -24,7 +25,8 @@ export async function describeForeign(id: string, foreign: ForeignResult, observ
     reason: shown(foreignReason(foreign)),
     since: foreign.committedAt,
     tier: null,
-    formula: file === undefined ? null : await formulaOf(file.entry.oid, file.path, observed),
+    formula:
+      file === undefined ? (sidecarNameOf(id)?.formula ?? null) : await formulaOf(file.entry.oid, file.path, observed),
     blob: file?.entry.oid ?? null,
     attempt: null,
     run: null,

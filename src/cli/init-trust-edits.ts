@@ -3,7 +3,7 @@ import { type Io, paint, printLine, quoted } from './io.ts';
 import type { OpsRepoFolder } from './ops-repo-files.ts';
 import { userGit } from './user-git.ts';
 
-/** A commit of the branch that touched a policy or formula file. */
+/** A commit of the branch that touched a policy, formula or project file. */
 interface TrustedEdit {
   readonly commit: Oid;
   /** As git quotes it. */
@@ -11,18 +11,19 @@ interface TrustedEdit {
 }
 
 /**
- * What touched policy and formulas on the way to `commit`, newest first: since the commit that was trusted before, or,
+ * What touched policy, formulas and project files on the way to `commit`, newest first: since the commit that was trusted before, or,
  * where there was none or this clone does not know it, since the beginning. Whether each was approved is not known here,
  * for the evidence may lie on a forge. Throws StalledError when there is no git.
  */
 export async function editsUpTo(
   io: Io,
-  { root, paths }: OpsRepoFolder,
+  { root, paths, sidecars }: OpsRepoFolder,
   { former, commit }: { readonly former: string | null; readonly commit: Oid },
 ): Promise<readonly TrustedEdit[]> {
   const log = (range: string) => {
     const show = ['--first-parent', '-m', '--no-renames', '--name-only', '--format=%H', '--end-of-options'];
-    const gated = [paths.policyFile, paths.formulasDir].map((path) => `:(top,literal)${path}`);
+    const projects = sidecars.map(({ project }) => project);
+    const gated = [paths.policyFile, paths.formulasDir, ...projects].map((path) => `:(top,literal)${path}`);
     return userGit(io, root, ['-c', 'log.showSignature=false', 'log', ...show, range, '--', ...gated]);
   };
   const since = former !== null && isOid(former) ? await log(`${former}..${commit}`) : null;

@@ -1,19 +1,20 @@
 import { Command } from 'commander';
-import { isAttemptToken } from '../domain/ids.ts';
+import { isAttemptToken, sidecarNameOf } from '../domain/ids.ts';
 import type { Result } from '../domain/result.ts';
 import type { LogStream } from '../ports/engine.ts';
 import type { CliCommand } from './command.ts';
+import { explainAction, explainBegun } from './explain-action.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, quoted } from './io.ts';
 import { LogOutput } from './log-output.ts';
 import { lookAgain, type Observed, observe } from './observe.ts';
-import { describeUnreadable, liveEntries, readResult } from './observed-action.ts';
+import { describeUnreadable, liveEntries, type ObservedAction, readResult } from './observed-action.ts';
 import { elsewhere, findRun } from './observed-live.ts';
-import { explainAction } from './why.ts';
+import { isSidecarText, sidecarRun, sidecarTarget } from './sidecar-target.ts';
 
 export function logsCommand(): CliCommand {
   const command = new Command('logs')
-    .description('output of an action, live if it is running')
-    .argument('<id>', 'id of the action')
+    .description('output of an action or sidecar, live if it is running')
+    .argument('<id>', 'id of the action; or sidecar/<formula>-<issue>')
     .option('-f, --follow', 'go on until it has ended');
   return { command, run: (io, options, [id]) => logs(io, options, String(id)) };
 }
@@ -26,8 +27,9 @@ interface LogsOptions extends GlobalOptions {
  * From the store once the result is recorded, from the engine before. The two hold the same bytes, so a run that ends
  * while it is followed goes on from the store where the engine was left.
  */
-async function logs(io: Io, options: LogsOptions, id: string): Promise<ExitCode> {
+async function logs(io: Io, options: LogsOptions, given: string): Promise<ExitCode> {
   return observe(io, options, async (observed) => {
+    const id = isSidecarText(given) ? (await sidecarRun(sidecarTarget(given, observed), observed)).id : given;
     const shown: Shown = { output: new LogOutput(io, options.json === true), observed, options };
     for (let turn = 0; !io.signal.aborted; turn += 1) {
       const recorded = observed.world().catalogue.result(id);
@@ -37,7 +39,7 @@ async function logs(io: Io, options: LogsOptions, id: string): Promise<ExitCode>
       }
       const isLive = await fromEngine(id, shown, io.signal);
       if (isOver(isLive, shown)) return isLive ? soFar(io, id, shown) : notStarted(io, id, shown);
-      if (turn === 0 && !isLive) tellWaiting(io, await explainAction(id, observed, io.signal));
+      if (turn === 0 && !isLive) tellWaiting(io, await stateOf(id, observed, io.signal));
       await waitForMore(isLive, shown, io.signal);
     }
     return EXIT.ok;
@@ -69,7 +71,7 @@ async function fromEngine(id: string, { output, observed }: Shown, signal: Abort
   const entry = (await liveEntries(observed)).find((live) => live.id === id);
   if (entry === undefined) {
     // Throws for an id of no action.
-    await explainAction(id, observed, signal);
+    await stateOf(id, observed, signal);
     return false;
   }
   const { run } = await findRun(entry, observed);
@@ -138,18 +140,30 @@ async function soFar(io: Io, id: string, { output, options }: Shown): Promise<Ex
 async function notStarted(io: Io, id: string, { output, observed, options }: Shown): Promise<ExitCode> {
   const entry = observed.world().journal.entries.get(id);
   const there = entry === undefined ? null : elsewhere(entry, observed);
-  const { state, reason } = await explainAction(id, observed, io.signal);
-  const why = there ?? reason;
-  const told = why === null ? '' : `: ${why.message} [${why.code}]`;
-  if (options.json === true) printJson(io, output.asJson(id, state, null));
-  io.stderr.write(`${quoted(`${id} has no output here yet, it is ${state}${told}`)}\n`);
+  const now = await stateOf(id, observed, io.signal);
+  const told = whyOf({ ...now, reason: there ?? now.reason });
+  if (options.json === true) printJson(io, output.asJson(id, now.state, null));
+  io.stderr.write(`${quoted(`${id} has no output here yet, it is ${now.state}${told}`)}\n`);
   return EXIT.problems;
 }
 
-function tellWaiting(io: Io, { id, state, reason }: Awaited<ReturnType<typeof explainAction>>): void {
-  io.stderr.write(
-    `${quoted(`${id} is ${state}${reason === null ? '' : `: ${reason.message} [${reason.code}]`}; waiting`)}\n`,
-  );
+type State = Pick<ObservedAction, 'id' | 'state' | 'reason'> & { readonly more?: string };
+
+/** Of a sidecar that has not begun `why` tells more: the forge would have to be asked. */
+async function stateOf(id: string, observed: Observed, signal: AbortSignal): Promise<State> {
+  const begun = isSidecarText(id) ? await explainBegun(id, observed, signal) : null;
+  if (begun !== null || !isSidecarText(id)) return begun ?? explainAction(id, observed, signal);
+  const { formula = '', issue = 0 } = sidecarNameOf(id) ?? {};
+  const more = `: \`why sidecar/${formula}-${issue}\` tells what it waits for`;
+  return { id, state: 'pending', reason: null, more };
+}
+
+function tellWaiting(io: Io, state: State): void {
+  io.stderr.write(`${quoted(`${state.id} is ${state.state}${whyOf(state)}; waiting`)}\n`);
+}
+
+function whyOf({ reason, more = '' }: State): string {
+  return reason === null ? more : `: ${reason.message} [${reason.code}]`;
 }
 
 function notReadable(io: Io, id: string): ExitCode {

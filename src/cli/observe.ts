@@ -10,6 +10,7 @@ import { EdgeError, StalledError, TransientError, UsageError } from '../errors.t
 import { createLog, type Logger } from '../log.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { StoryContext } from '../story/context.ts';
+import type { SidecarSettings } from '../story/sidecar/sidecars.ts';
 import type { World } from '../story/world.ts';
 import { type Wired, wire } from '../wiring.ts';
 import type { GlobalOptions, Io } from './io.ts';
@@ -21,6 +22,8 @@ export interface Observed {
   readonly settings: Wired['settings'];
   /** The world of the last look. */
   readonly world: () => World;
+  /** Issues that are worked on by themselves; null: none are configured. */
+  readonly sidecars: SidecarSettings | null;
   /** Judges as the daemon does; whoever tries to claim with it gets an Error. */
   readonly context: StoryContext;
   /** The process that holds the state_dir; null: none does on this machine. */
@@ -101,7 +104,7 @@ export function requireOwnStateDir(stateDir: string): void {
 }
 
 async function observedOf(wired: Wired, io: Io): Promise<Observed> {
-  const { config, parts, watcher, settings } = wired;
+  const { config, parts, watcher, settings, sidecars = null } = wired;
   const { root } = stateLayout(config.dispatcher.state_dir);
   const blind = !(await isReadable(root));
   let world = await watcher.look(io.signal);
@@ -118,6 +121,7 @@ async function observedOf(wired: Wired, io: Io): Promise<Observed> {
     config,
     settings,
     world: () => world,
+    sidecars,
     context,
     daemon: blind ? null : await lockHolder(root),
     blind,

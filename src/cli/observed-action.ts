@@ -1,7 +1,7 @@
 import { pauseReason, wantingOf } from '../daemon/loop.ts';
 import { chooseStarts, holdersOf } from '../daemon/slots.ts';
 import { parseAction } from '../domain/action.ts';
-import { isOid } from '../domain/ids.ts';
+import { isOid, sidecarNameOf } from '../domain/ids.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import { type Result, resultSchema } from '../domain/result.ts';
 import type { Tier } from '../domain/tier.ts';
@@ -17,13 +17,14 @@ import { isWaiting, type Waiting } from '../story/waiting.ts';
 import type { Candidate } from '../story/world.ts';
 import type { Observed } from './observe.ts';
 
-/** One action as `status` and `why` tell it (formats.md, Command line: A). */
+/** One action, or one run of a sidecar, as `status` and `why` tell it (formats.md, Command line: A). */
 export interface ObservedAction {
   readonly id: string;
   /**
    * `pending`; `ready` (nothing holds it back but that no daemon has looked yet); of a definite no that is not recorded
    * yet, and of what has ended: the outcome; in flight: claimed, dispatched or running; `unreadable`: what lies at the
-   * place of its result is none.
+   * place of its result is none. Of an issue, as `why` tells it, also `resting` and `unmatched` (its labels, or its parts,
+   * make it no work).
    */
   readonly state: string;
   readonly reason: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
@@ -35,20 +36,24 @@ export interface ObservedAction {
   readonly attempt: number | null;
   /** The engine's name of the run. */
   readonly run: string | null;
+  /** What a sidecar works on; of actions absent. null: nobody here knows it any more. */
+  readonly issue?: { readonly repo: string | null; readonly number: number; readonly url: string | null } | undefined;
 }
 
 export type Verdict = Ready | Waiting | Ended;
 
-/** What the daemon would say of each of these now, slots and pause included. */
+/** What the daemon would say of each of these now, slots and pause included; `issues`: sidecars that may run. */
 export async function judgeAll(
   candidates: readonly Candidate[],
   observed: Observed,
   signal: AbortSignal,
+  issues: readonly Ready[] = [],
 ): Promise<ReadonlyMap<string, Verdict>> {
   const { context, config, settings } = observed;
   const world = observed.world();
   const verdicts = new Map<string, Verdict>();
   for (const candidate of candidates) verdicts.set(candidate.id, await judgeAction(candidate, context, { signal }));
+  for (const issue of issues) verdicts.set(issue.read.candidate.id, issue);
   const ready = [...verdicts.values()].filter((verdict) => verdict.kind === 'ready');
   const paused = await pauseReason(world, context);
   const own = { dispatcher: config.dispatcher.name, now: context.clock.now() };
@@ -68,7 +73,7 @@ export async function judgeAll(
 /** Is there a job for it, and would its secrets be granted? null: yes. */
 async function whatServicesSay(read: ReadAction, context: StoryContext): Promise<Waiting | Ended | null> {
   try {
-    await context.engine.ready({ job: read.formula.value.job, mounts: read.action.mounts });
+    await context.engine.ready({ job: read.job, mounts: read.action.mounts });
     await checkSecrets(read, context);
     return null;
   } catch (error) {
@@ -143,7 +148,15 @@ export function describeResult(result: Result): ObservedAction {
     blob: result.action.blob,
     attempt: result.attempt?.number ?? null,
     run: result.run?.id ?? null,
+    ...issuePart(result.id, result.sidecar),
   };
+}
+
+/** Of an action nothing is added; of a sidecar whose note was lost, what its id tells. */
+export function issuePart(id: string, sidecar: Result['sidecar']): Pick<ObservedAction, 'issue'> {
+  const name = sidecarNameOf(id);
+  if (sidecar !== undefined) return { issue: { repo: sidecar.repo, number: sidecar.issue, url: sidecar.url } };
+  return name === null ? {} : { issue: { repo: null, number: name.issue, url: null } };
 }
 
 export function describeUnreadable(id: string): ObservedAction {

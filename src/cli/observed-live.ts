@@ -1,17 +1,16 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
-import { isAttemptToken } from '../domain/ids.ts';
+import { isAttemptToken, sidecarNameOf } from '../domain/ids.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import type { Reason, Run, RunStatus } from '../domain/run.ts';
 import { EdgeError } from '../errors.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
 import type { Observed } from './observe.ts';
-import { formulaOf, type ObservedAction, shown } from './observed-action.ts';
+import { formulaOf, issuePart, type ObservedAction, shown } from './observed-action.ts';
 
 /** An attempt that is under way, and where its run is, if this machine's engine knows it. */
 export async function describeLive(entry: JournalEntry, observed: Observed): Promise<ObservedAction> {
   const { context } = observed;
   const record = await context.records.load(entry.token);
-  const path = observed.world().catalogue.files(entry.id)[0]?.path ?? `${entry.id}.toml`;
   const found = await findRun(entry, observed);
   const status = await statusOf(found.run, observed);
   return {
@@ -19,11 +18,27 @@ export async function describeLive(entry: JournalEntry, observed: Observed): Pro
     state: liveState(entry, status, { run: found.run, dispatchedAt: record?.dispatched_at ?? null }),
     reason: await reasonOfLive(entry, { ...found, status, record }, observed),
     since: entry.claimed_at,
-    ...(record === null ? { tier: null, formula: await formulaOf(entry.blob, path, observed) } : formulaFacts(record)),
+    ...(record === null ? { tier: null, formula: await formulaOfLive(entry, observed) } : formulaFacts(record)),
     blob: entry.blob,
     attempt: entry.attempt,
     run: found.run?.id ?? entry.run_id ?? null,
+    ...(record?.sidecar === undefined ? issueOfRun(entry.id, observed) : issuePart(entry.id, record.sidecar)),
   };
+}
+
+/** The id of a sidecar names it; of an action its file does. */
+async function formulaOfLive({ id, blob }: JournalEntry, observed: Observed): Promise<string | null> {
+  const name = sidecarNameOf(id);
+  if (name !== null) return name.formula;
+  return formulaOf(blob, observed.world().catalogue.files(id)[0]?.path ?? `${id}.toml`, observed);
+}
+
+/** What the id of a sidecar and the rules tell, where this host has no note of the run. */
+function issueOfRun(id: string, { sidecars }: Observed): Pick<ObservedAction, 'issue'> {
+  const name = sidecarNameOf(id);
+  if (name === null) return {};
+  const rule = sidecars?.rules.find(({ formula }) => formula === name.formula);
+  return { issue: { repo: rule?.repo ?? null, number: name.issue, url: null } };
 }
 
 async function reasonOfLive(

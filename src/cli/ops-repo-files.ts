@@ -23,6 +23,14 @@ export interface OpsRepoFolder {
   readonly paths: OpsRepoPaths;
   /** Absolute; null: there is none. */
   readonly configFile: string | null;
+  /** What its `[[sidecar]]` name. */
+  readonly sidecars: readonly NamedBySidecar[];
+}
+
+interface NamedBySidecar {
+  readonly formula: string;
+  /** Path of the project file. */
+  readonly project: string;
 }
 
 /** The ops repo around `from`: the nearest folder above that holds `.git`, and `vault/` or the configured actions_dir. */
@@ -49,7 +57,8 @@ export function requireOpsRepo(options: GlobalOptions, io: Io, from = io.cwd): O
 /** What the configuration says of this folder, whether it holds anything already or not. */
 export function opsRepoAt(root: string, options: GlobalOptions, io: Io): OpsRepoFolder {
   const configFile = findConfigFile(options.config, io.cwd) ?? findConfigFile(undefined, root);
-  return { root, paths: configuredPaths(configFile, io), configFile };
+  const config = configFile === null ? {} : readLoosely(configFile);
+  return { root, paths: configuredPaths(config, io), configFile, sidecars: sidecarsOf(config) };
 }
 
 /** The folder itself, then every one it lies in. */
@@ -69,8 +78,8 @@ export const DEFAULT_PATHS: OpsRepoPaths = {
 };
 
 /** Also of a configuration that is wrong elsewhere: its problems are told by those who use the rest of it. */
-function configuredPaths(configFile: string | null, io: Io): OpsRepoPaths {
-  const section = configFile === null ? {} : sectionOf(configFile);
+function configuredPaths(config: Table, io: Io): OpsRepoPaths {
+  const section = tableOf(config['ops_repo']);
   const one = (key: string, usual: string) => {
     const given = io.env[`EDGE_OPS_REPO_${key.toUpperCase()}`] || section[key];
     return typeof given === 'string' && isPathInside(given) ? given : usual;
@@ -82,11 +91,24 @@ function configuredPaths(configFile: string | null, io: Io): OpsRepoPaths {
   };
 }
 
-function sectionOf(configFile: string): Readonly<Record<string, unknown>> {
+function sidecarsOf({ sidecar }: Table): readonly NamedBySidecar[] {
+  return (Array.isArray(sidecar) ? sidecar : []).flatMap((rule: unknown) => {
+    const { formula, project_toml: project } = tableOf(rule);
+    const isRule = typeof formula === 'string' && typeof project === 'string' && isPathInside(project);
+    return isRule ? [{ formula, project }] : [];
+  });
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+function readLoosely(configFile: string): Table {
   if (!existsSync(configFile) || !statSync(configFile).isFile()) return {};
   const options = { maxBytes: 256 * 1024, syntaxCode: 'ERR_CONFIG_SYNTAX' } as const;
-  const section = readTomlFile(readFileSync(configFile), configFile, options).value?.['ops_repo'];
-  return typeof section === 'object' && section !== null && !(section instanceof Date) ? { ...section } : {};
+  return readTomlFile(readFileSync(configFile), configFile, options).value ?? {};
+}
+
+function tableOf(value: unknown): Table {
+  return typeof value === 'object' && value !== null && !(value instanceof Date) ? { ...value } : {};
 }
 
 const isPathInside = (text: string) => !/(?:^|\/)\.{0,2}(?:\/|$)/.test(text) && !/[\\\0\n]/.test(text);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { isErrno } from '../adapters/durable-file.ts';
 import { type Action, isActionPath, parseAction, salvageId, stemOf } from '../domain/action.ts';
-import { type ActionId, isActionId } from '../domain/ids.ts';
+import { type ActionId, isActionId, sidecarNameOf } from '../domain/ids.ts';
 import { nearestName } from '../domain/problems.ts';
 import { resultSchema } from '../domain/result.ts';
 import { locate } from '../domain/toml.ts';
@@ -25,6 +25,7 @@ import { type FoundFile, listFiles, type OpsRepoFolder, readBytes, requireOpsRep
 import { freeId, takenIds } from './rerun-id.ts';
 import { loadSettings } from './settings.ts';
 import { shellWord } from './shell-word.ts';
+import { isSidecarText } from './sidecar-target.ts';
 import { withText } from './toml-edit.ts';
 import { warning } from './validate-actions.ts';
 
@@ -36,6 +37,7 @@ export function rerunCommand(): CliCommand {
 }
 
 async function rerun(io: Io, options: GlobalOptions, given: string): Promise<ExitCode> {
+  if (isSidecarText(given)) throw noFile(given);
   const repo = requireOpsRepo(options, io);
   const listed = await listFiles(repo.root, repo.paths.actionsDir);
   const { id, path: old } = findAction(listed, given);
@@ -53,6 +55,15 @@ async function rerun(io: Io, options: GlobalOptions, given: string): Promise<Exi
   const forge = hasForge(repo, options, io);
   report(io, options, { id: newId, path: file, of: id, problems, root: repo.root, ended, forge });
   return parsed.ok ? EXIT.ok : EXIT.problems;
+}
+
+/** Its issue asks for it. */
+function noFile(given: string): UsageError {
+  const name = sidecarNameOf(given);
+  const id = name === null ? given : `sidecar/${name.formula}-${name.issue}`;
+  return new UsageError('ERR_USAGE', `${given} was asked for by an issue, not by a file that could be written again`, {
+    hint: `It runs again after its rest, when somebody who may write changes the issue or comments on it; \`why ${id}\` tells when.`,
+  });
 }
 
 // The action that there is

@@ -8,6 +8,7 @@ import type { Check } from '../domain/check.ts';
 import { StalledError, TransientError } from '../errors.ts';
 import { createLog, type Logger } from '../log.ts';
 import type { Forge } from '../ports/forge.ts';
+import type { IssueTracker } from '../ports/issues.ts';
 import { type Wired, wire } from '../wiring.ts';
 import type { CliCommand } from './command.ts';
 import { ensureEmbeddedRepo } from './embedded.ts';
@@ -61,7 +62,7 @@ async function start(wired: Wired, log: Logger, io: Io, options: RunOptions): Pr
   const services = [
     ...(isLocal(engine) ? [] : [{ name: 'engine' as const, check: (signal?: AbortSignal) => engine.check(signal) }]),
     ...(isLocal(access) ? [] : [{ name: 'access' as const, check: (signal?: AbortSignal) => access.check(signal) }]),
-    ...(forge === null ? [] : [forgeService(forge)]),
+    ...(forge === null ? [] : [forgeService(forge, [...(wired.sidecars?.trackers.values() ?? [])])]),
   ];
   const checks = createChecks(services, { clock, log });
   const problems = await findProblems(wired, checks, io.signal);
@@ -72,8 +73,10 @@ async function start(wired: Wired, log: Logger, io: Io, options: RunOptions): Pr
 }
 
 /** Its outage holds back the rules that ask it, and these say so themselves. */
-function forgeService(forge: Forge): CheckedService {
-  return { name: 'forge', holdsClaims: false, check: (signal) => forge.check(signal) };
+function forgeService(forge: Forge, trackers: readonly IssueTracker[]): CheckedService {
+  const check = async (signal: AbortSignal | undefined) =>
+    (await Promise.all([forge, ...trackers].map((each) => each.check(signal)))).flat();
+  return { name: 'forge', holdsClaims: false, check };
 }
 
 /** Before the loop (S1.6, R5): what a person has to mend first. A service that is away is none of it: it is waited for. */

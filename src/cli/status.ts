@@ -16,9 +16,13 @@ import {
 } from './observed-action.ts';
 import { doubtfulCancels } from './observed-cancel.ts';
 import { describeLive } from './observed-live.ts';
+import { describeWanted, type SidecarSummary, seeIssues } from './observed-sidecars.ts';
+import { printSidecars } from './status-sidecars.ts';
 
 export function statusCommand(): CliCommand {
-  const command = new Command('status').description('actions in flight, waiting (and for what), and recent results');
+  const command = new Command('status').description(
+    'actions and sidecars in flight, waiting (and for what), and recent results',
+  );
   return { command, run: status };
 }
 
@@ -45,6 +49,8 @@ interface Overview {
   readonly in_flight: readonly ObservedAction[];
   readonly waiting: readonly ObservedAction[];
   readonly recent: readonly ObservedAction[];
+  /** How each rule for issues stands. */
+  readonly sidecars: readonly SidecarSummary[];
   /** Files that do nothing although somebody may think so: misnamed, second of an id, not in force, damaged. */
   readonly oddities: readonly Oddity[];
   readonly paused: { readonly by: string; readonly at: string } | null;
@@ -58,7 +64,8 @@ async function overview(observed: Observed, signal: AbortSignal): Promise<Overvi
   const { context, daemon } = observed;
   const world = observed.world();
   const candidates = await waitingCandidates(observed);
-  const verdicts = await judgeAll(candidates, observed, signal);
+  const issues = await seeIssues(observed, signal);
+  const verdicts = await judgeAll(candidates, observed, signal, issues.wanted.ready);
   const waiting: ObservedAction[] = [];
   for (const candidate of candidates) {
     const verdict = verdicts.get(candidate.id);
@@ -70,8 +77,9 @@ async function overview(observed: Observed, signal: AbortSignal): Promise<Overvi
   const live = new Set(inFlight.map(({ id }) => id));
   return {
     in_flight: inFlight,
-    waiting: [...waiting, ...foreign.filter(({ id }) => !live.has(id))],
+    waiting: [...waiting, ...foreign.filter(({ id }) => !live.has(id)), ...describeWanted(issues, verdicts, observed)],
     recent,
+    sidecars: issues.summaries,
     oddities: [...odditiesOf(observed), ...(await doubtfulCancels(observed, signal))],
     paused: await context.control.paused(),
     paused_by_branch: world.pausedByBranch,
@@ -111,8 +119,9 @@ function odditiesOf({ world }: Observed): readonly Oddity[] {
   ];
 }
 
-function isUnreachable({ in_flight, waiting }: Overview): boolean {
-  return [...in_flight, ...waiting].some(({ reason }) => reason !== null && classOf(reason.code) === 'transient');
+function isUnreachable({ in_flight, waiting, sidecars }: Overview): boolean {
+  const reasons = [...[...in_flight, ...waiting].map(({ reason }) => reason), ...sidecars.map(({ outage }) => outage)];
+  return reasons.some((reason) => reason !== null && classOf(reason.code) === 'transient');
 }
 
 function printOverview(io: Io, seen: Overview, observed: Observed): void {
@@ -122,6 +131,7 @@ function printOverview(io: Io, seen: Overview, observed: Observed): void {
   printActions(io, 'In flight', in_flight, now);
   printActions(io, 'Waiting', waiting, now);
   printActions(io, 'Recent results', recent, now);
+  printSidecars(io, seen.sidecars);
   if (in_flight.length + waiting.length + recent.length === 0) printLine(io, '\nThere are no actions.');
   if (oddities.length === 0) return;
   printLine(io, `\n${paint(io, 'bold', 'Files that do nothing')}`);
@@ -158,10 +168,16 @@ function printActions(io: Io, title: string, actions: readonly ObservedAction[],
 
 const ID_COLUMN = 24;
 
-function detailOf({ reason, run, attempt, formula, state }: ObservedAction): string {
-  if (reason !== null) return `${reason.message} [${reason.code}]`;
-  if (state === 'ready') return 'starts when a daemon looks next';
+function detailOf(action: ObservedAction): string {
+  const { reason, formula, state, issue } = action;
+  const on = issue === undefined ? '' : `${issue.repo ?? ''}#${issue.number}`;
+  const before = on === '' ? '' : `${on}: `;
+  if (reason !== null) return `${before}${reason.message} [${reason.code}]`;
+  if (state === 'ready') return `${before}starts when a daemon looks next`;
+  return `${formula ?? ''}${on === '' ? '' : ` on ${on}`}${runOf(action)}`;
+}
+
+function runOf({ run, attempt, state }: ObservedAction): string {
   const tries = attempt !== null && attempt > 1 ? `, attempt ${attempt}` : '';
-  if (run !== null && state === 'running') return `${formula ?? ''}${tries}, ${run}`;
-  return `${formula ?? ''}${tries}`;
+  return run !== null && state === 'running' ? `${tries}, ${run}` : tries;
 }

@@ -4,23 +4,27 @@ import { cancelledId, cancelPath, isCancelPath, parseCancel } from '../domain/ca
 import { type Formula, parseFormula } from '../domain/formula.ts';
 import { type Policy, parsePolicy } from '../domain/policy.ts';
 import { type KeyPath, nearestName, type Parsed, type Place, problem } from '../domain/problems.ts';
+import { SIDECAR_JOB } from '../domain/sidecar.ts';
 import { locate } from '../domain/toml.ts';
 import type { Code, Problem } from '../errors.ts';
 import { resultId } from '../story/catalogue.ts';
+import { parseProject } from '../story/gated-files.ts';
 import { type FoundFile, fileAt, listFiles, type OpsRepoFolder, readBytes } from './ops-repo-files.ts';
 import { type ActionFile, type CommitPlaces, crossActionProblems, warning } from './validate-actions.ts';
+import { sidecarProblems } from './validate-sidecars.ts';
 
 /** A file with all that is wrong with it; an empty list: nothing. */
 export type Findings = ReadonlyMap<string, readonly Problem[]>;
 
 /**
- * Every action, formula and policy of the work tree, judged as the daemon would judge it if it were committed, approved
+ * Every action, formula, policy and project file of the work tree, judged as the daemon would judge it if it were committed, approved
  * and in force as it is. Keyed by path from the root of the repo.
  */
 export async function checkOpsRepo(repo: OpsRepoFolder, commitPlaces: CommitPlaces): Promise<Findings> {
   const findings = new Map<string, readonly Problem[]>();
   const formulas = await checkFormulas(repo, findings);
   await checkPolicy(repo, formulas, findings);
+  await checkProjects(repo, findings);
   await checkActions(repo, { formulas, commitPlaces }, findings);
   return findings;
 }
@@ -32,7 +36,7 @@ type Growing = Map<string, readonly Problem[]>;
 /** By file name; null: it is there, but says nothing that can be relied on. */
 type Formulas = ReadonlyMap<string, Formula | null>;
 
-async function checkFormulas({ root, paths }: OpsRepoFolder, findings: Growing): Promise<Formulas> {
+async function checkFormulas({ root, paths, sidecars }: OpsRepoFolder, findings: Growing): Promise<Formulas> {
   const formulas = new Map<string, Formula | null>();
   for (const file of await listFiles(root, paths.formulasDir)) {
     const name = file.path.slice(paths.formulasDir.length + 1);
@@ -43,7 +47,9 @@ async function checkFormulas({ root, paths }: OpsRepoFolder, findings: Growing):
       ]);
     } else {
       const read = await readParsed(root, file, parseFormula);
-      findings.set(file.path, read.problems);
+      const named = sidecars.map(({ formula }) => formula);
+      const more = read.value === null ? [] : sidecarProblems({ path: file.path, formula: read.value, ...read }, named);
+      findings.set(file.path, [...read.problems, ...more]);
       formulas.set(name.slice(0, -'.toml'.length), read.value);
     }
   }
@@ -69,6 +75,25 @@ async function checkPolicy({ root, paths }: OpsRepoFolder, formulas: Formulas, f
     }),
   ]);
 }
+
+async function checkProjects({ root, sidecars }: OpsRepoFolder, findings: Growing): Promise<void> {
+  for (const path of new Set(sidecars.map(({ project }) => project))) {
+    const file = await fileAt(root, path);
+    const missing = problem(
+      'ERR_PROJECT_UNAPPROVED',
+      path,
+      'there is no such project file, and a [[sidecar]] names it',
+    );
+    const { problems } = file === null ? { problems: [missing] } : await readParsed(root, file, parseProject);
+    findings.set(file?.path ?? path, problems.map(asProject));
+  }
+}
+
+/** Whatever is wrong with it, it does not come into force. */
+const asProject = (found: Problem): Problem =>
+  found.code === 'ERR_PROJECT_UNAPPROVED' || found.severity === 'warning'
+    ? found
+    : { ...found, code: 'ERR_PROJECT_INVALID' };
 
 // Actions
 
@@ -119,6 +144,10 @@ function againstFormula({ path, action, text, isPending }: ActionFile, formulas:
     return [problem('ERR_FORMULA_UNKNOWN', path, `there is no formula ${JSON.stringify(action.formula)}`, details)];
   }
   if (formula === null) return [];
+  if (formula.job === SIDECAR_JOB) {
+    const message = `formula ${formula.name} is for sidecars: its job is ${SIDECAR_JOB}`;
+    return [problem('ERR_SIDECAR_JOB', path, message, { place: locate(text, ['formula']) })];
+  }
   return checkAgainstFormula(action, formula, path).map((one) => ({ ...placeOfAsked(one.code, text), ...one }));
 }
 

@@ -26,7 +26,7 @@ import { checkOpsRepo, type Findings } from './validate-repo.ts';
 
 export function validateCommand(): CliCommand {
   const command = new Command('validate')
-    .description('checks actions, formulas, policy and configuration; for a pre-commit hook or CI')
+    .description('checks actions, formulas, policy, project files and configuration; for a pre-commit hook or CI')
     .argument('[file...]', 'only these; default: every file of the ops repo around the working directory');
   return {
     command,
@@ -107,7 +107,7 @@ function onlyThese(findings: Findings, wanted: readonly string[], io: Io): Findi
   const unknown = wanted.filter(
     (one) => one !== '' && ![...asked.keys()].some((file) => `${file}/`.startsWith(`${one}/`)),
   );
-  const what = 'neither action, formula, policy nor configuration';
+  const what = 'neither action, formula, policy, project file nor configuration';
   if (asked.size === 0)
     throw new UsageError('ERR_USAGE', `there is nothing to check: ${unknown.join(', ')} is ${what}`);
   for (const file of unknown) io.stderr.write(`not checked: ${quoted(file)} is ${what}\n`);

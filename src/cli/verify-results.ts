@@ -1,10 +1,10 @@
 import type { Check } from '../domain/check.ts';
-import { attemptToken, isActionId, isOid, type Oid } from '../domain/ids.ts';
+import { attemptToken, isOid, isRunId, type Oid } from '../domain/ids.ts';
 import { type Result, resultSchema } from '../domain/result.ts';
 import { printable } from '../domain/text.ts';
 import { CODES, type Code, InvalidError } from '../errors.ts';
 import type { AllowedSigner, OpsRepo, TreeEntry } from '../ports/ops-repo.ts';
-import { resultId, resultPath } from '../story/catalogue.ts';
+import { recordedId, resultPathOf } from '../story/catalogue.ts';
 import { foreignReason } from '../story/foreign-reason.ts';
 import { createOwnResults, isResultPath, type Whose } from '../story/own-results.ts';
 import { type BranchHistory, readHistory } from './verify-history.ts';
@@ -15,6 +15,7 @@ export interface Clone {
   readonly tip: Oid;
   readonly root: Oid;
   readonly actionsDir: string;
+  readonly sidecarsDir: string;
   /** Nobody configured that folder, so that one which is not there is a slip of whoever named it. */
   readonly isFolderGuessed: boolean;
   /** None: nobody's signature is asked for. */
@@ -43,10 +44,11 @@ export interface Verified {
 
 /** Every result at the tip, and those that are gone from it. Errors: TransientError and StalledError of the ops repo; the signal's reason. */
 export async function verifyResults(clone: Clone, signal: AbortSignal): Promise<Verified> {
-  const { opsRepo, tip, actionsDir } = clone;
-  const entries = (await opsRepo.list(tip, [actionsDir])).filter(({ path }) => isResultPath(path));
+  const { opsRepo, tip, actionsDir, sidecarsDir } = clone;
+  const folders = [actionsDir, sidecarsDir];
+  const entries = (await opsRepo.list(tip, folders)).filter(({ path }) => isResultPath(path));
   const history = await readHistory(opsRepo, tip);
-  const judged = await createOwnResults({ ...clone, parallel: AT_ONCE }).judge(tip, entries, signal);
+  const judged = await createOwnResults({ ...clone, folders, parallel: AT_ONCE }).judge(tip, entries, signal);
   const checks: Check[] = [];
   const results: VerifiedResult[] = [];
   for (const entry of entries) {
@@ -56,14 +58,14 @@ export async function verifyResults(clone: Clone, signal: AbortSignal): Promise<
     if (whose?.kind === 'foreign') checks.push(problem('signature', foreignReason(whose).message, FOREIGN));
     checks.push(...(await problemsOf(entry, result, history, clone)));
     results.push({
-      id: resultId(entry.path),
+      id: recordedId(entry.path, sidecarsDir),
       path: entry.path,
       commit: history.setterOf(entry.path),
       signed_by: signerOf(whose),
       state: stateOf(whose, result, clone.keys.length > 0),
     });
   }
-  checks.push(...twins(results), ...commitProblems(history, judged), ...removals(history, actionsDir));
+  checks.push(...twins(results), ...commitProblems(history, judged), ...removals(history, folders));
   return { checks: [...summaries(results, clone), ...(await folderProblems(clone)), ...checks], results };
 }
 
@@ -109,7 +111,8 @@ async function problemsOf(
   if (result === null) return [problem('format', `${shown} is no result of schema 1`)];
   const { attempt, approval } = result;
   const found: Check[] = [];
-  if (result.id !== resultId(path)) found.push(problem('id', `${shown} is of the id ${printable(result.id)}`));
+  if (result.id !== recordedId(path, clone.sidecarsDir))
+    found.push(problem('id', `${shown} is of the id ${printable(result.id)}`));
   found.push(...(await actionProblems(path, result, history, clone)));
   if (attempt !== null && attempt.executions > 1) {
     found.push(problem('attempt', `${shown} says that its attempt was executed ${attempt.executions} times`));
@@ -132,12 +135,13 @@ function lacksApproval({ attempt, approval, formula, action }: Result): boolean 
 
 async function actionProblems(
   path: string,
-  { action }: Result,
+  { id, action }: Result,
   history: BranchHistory,
-  { opsRepo, tip }: Clone,
+  { opsRepo, tip, sidecarsDir }: Clone,
 ): Promise<readonly Check[]> {
   const shown = `${printable(path)} is of ${printable(action.path)}`;
-  if (resultPath(action.path) !== path) return [problem('action', `${shown}, which does not lie beside it`)];
+  if (resultPathOf(id, action.path, sidecarsDir) !== path)
+    return [problem('action', `${shown}, which does not lie beside it`)];
   const { blob, commit } = action;
   if (blob === null || history.held(action.path, blob)) return [];
   // After a merge the wrong way round the branch remembers less than what once was its tip.
@@ -149,7 +153,7 @@ async function actionProblems(
 
 /** Also where there is nothing to compute it from. */
 function hasItsToken({ id, action: { blob }, attempt }: Result, repo: Oid): boolean {
-  if (attempt === null || blob === null || !isOid(blob) || !isActionId(id)) return true;
+  if (attempt === null || blob === null || !isOid(blob) || !isRunId(id)) return true;
   return attempt.token === attemptToken({ repo, id, blob, attempt: attempt.number });
 }
 
@@ -178,9 +182,9 @@ function twins(results: readonly VerifiedResult[]): readonly Check[] {
   });
 }
 
-function removals({ removed }: BranchHistory, actionsDir: string): readonly Check[] {
+function removals({ removed }: BranchHistory, folders: readonly string[]): readonly Check[] {
   const gone = [...removed]
-    .filter(([path]) => path.startsWith(`${withoutSlash(actionsDir)}/`))
+    .filter(([path]) => folders.some((folder) => path.startsWith(`${withoutSlash(folder)}/`)))
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   return gone.map(([path, commit]) => {
     return problem('removed', `${printable(path)} is gone: commit ${commit.slice(0, 12)} took it away`);

@@ -23,6 +23,7 @@ interface VerifyOptions extends GlobalOptions {
   readonly keys?: string;
   readonly trusted?: string;
   readonly actions?: string;
+  readonly sidecars?: string;
 }
 
 export function verifyCommand(): CliCommand {
@@ -31,7 +32,8 @@ export function verifyCommand(): CliCommand {
     .argument('[dir]', 'a clone of the ops repo, of which nothing else has to be known (default: by the configuration)')
     .option('--keys <file>', 'allowed signers of results, in place of those of the configuration')
     .option('--trusted <commit>', 'with a clone: results that lie in this commit count without a signature')
-    .option('--actions <folder>', 'with a clone: where actions and results lie', 'vault/actions');
+    .option('--actions <folder>', 'with a clone: where actions and results lie', 'vault/actions')
+    .option('--sidecars <folder>', 'with a clone: where results of sidecars lie', 'vault/sidecars');
   return {
     command,
     run: (io, options, [dir]) => verify(io, options, typeof dir === 'string' ? path.resolve(io.cwd, dir) : null),
@@ -54,6 +56,7 @@ function ofConfiguration<T>(io: Io, options: VerifyOptions, work: (clone: Clone)
       tip,
       root,
       actionsDir: config.ops_repo.actions_dir,
+      sidecarsDir: config.ops_repo.sidecars_dir,
       isFolderGuessed: false,
       keys: options.keys === undefined ? await resultKeys(config, true) : readKeys(io, options.keys),
       trustedCommit: trustedCommit(config),
@@ -79,7 +82,7 @@ async function ofClone<T>(io: Io, options: VerifyOptions, dir: string, work: (cl
   );
   try {
     const { tip, root } = await opsRepo.refresh(io.signal);
-    const folder = { actionsDir: options.actions ?? '', isFolderGuessed: true };
+    const folder = { actionsDir: options.actions ?? '', sidecarsDir: options.sidecars ?? '', isFolderGuessed: true };
     return await work({ opsRepo, tip, root, ...folder, keys, trustedCommit: trusted });
   } finally {
     await opsRepo.close();

@@ -1,12 +1,17 @@
 import type { Result } from '../domain/result.ts';
-import { resultPath } from '../story/catalogue.ts';
+import { resultPathOf } from '../story/catalogue.ts';
 import { approvedBy, done, open, STEP_OF, type Step, type StepName, steps, stopped, type Told } from './why-steps.ts';
 
-export function stepsOfResult(result: Result): readonly Step[] {
+/** `sidecarsDir`: where results of sidecars lie. */
+export function stepsOfResult(result: Result, sidecarsDir: string): readonly Step[] {
   const { times } = result;
-  const record = done({ path: resultPath(result.action.path), recorded: times.recorded, exit_code: result.exit_code });
+  const record = done({
+    path: resultPathOf(result.id, result.action.path, sidecarsDir),
+    recorded: times.recorded,
+    exit_code: result.exit_code,
+  });
   if (result.attempt === null) return steps({ ...stepsBeforeClaim(result), 'record-result': record });
-  const { action, formula, approval, attempt: tried, run, access, output, artifacts } = result;
+  const { action, formula, approval, attempt: tried, run, access, output, artifacts, sidecar } = result;
   return steps({
     'read-action': done({
       path: action.path,
@@ -14,6 +19,7 @@ export function stepsOfResult(result: Result): readonly Step[] {
       commit: action.commit,
       committed: times.committed,
       ...(formula === null ? {} : { formula: formula.name, formula_blob: formula.blob, tier: formula.tier }),
+      ...(sidecar === undefined ? {} : { issue: `${sidecar.repo}#${sidecar.issue}`, url: sidecar.url }),
     }),
     'approve-action': approval === null ? open() : done({ rules: approval.required, ...approvedBy(approval.evidence) }),
     'grant-access': access === null ? open() : done({ policies: access.policies, issued: access.issued_at }),

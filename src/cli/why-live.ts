@@ -57,7 +57,7 @@ const NOT_SEEN: Reasoned = {
   hint: 'A running daemon starts it; else look at the engine.',
 };
 
-function stepsOfRecord({ action, formula, approval, grant }: AttemptRecord): Partial<Record<StepName, Told>> {
+function stepsOfRecord({ action, formula, approval, grant, sidecar }: AttemptRecord): Partial<Record<StepName, Told>> {
   return {
     'read-action': done({
       path: action.path,
@@ -65,6 +65,7 @@ function stepsOfRecord({ action, formula, approval, grant }: AttemptRecord): Par
       commit: action.commit,
       committed: action.committed_at,
       ...(formula === null ? {} : { formula: formula.name, formula_blob: formula.blob, tier: formula.tier }),
+      ...(sidecar === undefined ? {} : { issue: `${sidecar.repo}#${sidecar.issue}`, url: sidecar.url }),
     }),
     'approve-action': done(approval === null ? {} : { rules: approval.required, ...approvedBy(approval.evidence) }),
     'grant-access': done({ policies: grant.policies, issued: grant.issued_at, expires: grant.expires_at }),

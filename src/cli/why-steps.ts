@@ -17,8 +17,25 @@ export type StepName = (typeof STEPS)[number];
 
 type Fact = string | number | boolean | null | readonly (string | Readonly<Record<string, string | number | null>>)[];
 
+/** What decides whether a sidecar works on an issue, in the order in which the daemon asks. */
+export const ISSUE_STEPS = [
+  'issue',
+  'labels',
+  'labels-set-by',
+  'last-run',
+  'sub-issues',
+  'change',
+  'formula',
+  'project',
+  'budget',
+  'slot',
+  'secrets',
+  'job',
+] as const;
+export type IssueStepName = (typeof ISSUE_STEPS)[number];
+
 export interface Step {
-  readonly step: StepName;
+  readonly step: StepName | IssueStepName;
   /** `open`: its turn has not come, or nobody can say. */
   readonly state: 'done' | 'waiting' | 'refused' | 'open';
   readonly code: string | null;

@@ -74,7 +74,7 @@ function evidenceOf({ evidence, approvedAt }: Pick<Approval, 'evidence' | 'appro
 }
 
 /** Secrets by name, present or not; nothing is minted before there is a slot. */
-async function accessOf(read: ReadAction, { context }: Observed): Promise<Told> {
+export async function accessOf(read: ReadAction, { context }: Observed): Promise<Told> {
   const names = read.action.secrets;
   try {
     const states = await context.access.states(names);

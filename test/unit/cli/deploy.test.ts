@@ -6,7 +6,10 @@ import { catalogueOf, type KnownFormulas } from '../../../src/cli/deploy-catalog
 import { type Formula, parseFormula } from '../../../src/domain/formula.ts';
 import { StalledError, TransientError } from '../../../src/errors.ts';
 
-function formula(name: string, fields: Partial<Pick<Formula, 'job' | 'mounts' | 'secrets'>> = {}): Formula {
+function formula(
+  name: string,
+  fields: Partial<Pick<Formula, 'job' | 'mounts' | 'secrets' | 'timeout_minutes'>> = {},
+): Formula {
   const lines = Object.entries({ name, description: 'd', command: ['true'], ...fields });
   const text = lines.map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join('\n');
   const parsed = parseFormula(Buffer.from(text), `vault/formulas/${name}.toml`);
@@ -14,7 +17,9 @@ function formula(name: string, fields: Partial<Pick<Formula, 'job' | 'mounts' | 
   return parsed.value;
 }
 
-const known = (formulas: readonly Formula[], from: KnownFormulas['from'] = 'in-force') => ({ formulas, from });
+const known = (formulas: readonly Formula[], from: KnownFormulas['from'] = 'in-force'): KnownFormulas => {
+  return { formulas, from, sidecars: [] };
+};
 
 describe('what deploy makes room for', () => {
   it('is every subset of the mounts of each formula, and every secret, each once and sorted (S3)', () => {
@@ -23,7 +28,7 @@ describe('what deploy makes room for', () => {
       formula('sign', { mounts: ['gpg'], secrets: ['NPM_TOKEN'] }),
       formula('page', { job: 'pages' }),
     ];
-    expect(catalogueOf(formulas)).toEqual({
+    expect(catalogueOf(formulas, [])).toEqual({
       variants: [
         { job: 'pages', mounts: [] },
         { job: 'vault-runner', mounts: [] },
@@ -32,7 +37,43 @@ describe('what deploy makes room for', () => {
         { job: 'vault-runner-ssh', mounts: ['ssh'] },
       ],
       secrets: ['GITHUB_TOKEN', 'NPM_TOKEN'],
+      sidecarSeconds: null,
     });
+  });
+
+  it('is for sidecars the plain job, and one with all mounts of each formula that has some (S2.1)', () => {
+    const formulas = [
+      formula('reproduce', { job: 'sidecar', mounts: ['ssh', 'gpg'], secrets: ['KEY'], timeout_minutes: 90 }),
+      formula('triage', { mounts: ['gpg'], timeout_minutes: 10 }),
+      formula('left-over', { job: 'sidecar', mounts: ['sops'], timeout_minutes: 300 }),
+    ];
+    expect(catalogueOf(formulas, ['reproduce', 'triage', 'not-yet'])).toEqual({
+      variants: [
+        { job: 'sidecar', mounts: [] },
+        { job: 'sidecar-gpg', mounts: ['gpg'] },
+        { job: 'sidecar-gpg-ssh', mounts: ['gpg', 'ssh'] },
+        { job: 'vault-runner', mounts: [] },
+        { job: 'vault-runner-gpg', mounts: ['gpg'] },
+      ],
+      secrets: ['KEY'],
+      sidecarSeconds: 5400,
+    });
+  });
+
+  it('is the plain job of sidecars before there is a formula for it, for as long as one may take by default', () => {
+    const actions = { job: 'vault-runner', mounts: [] };
+    const expected = { variants: [{ job: 'sidecar', mounts: [] }, actions], secrets: [], sidecarSeconds: 3600 };
+    expect(catalogueOf([], ['reproduce'])).toEqual(expected);
+    expect(catalogueOf([formula('other', { job: 'sidecar' })], [])).toEqual({
+      variants: [actions],
+      secrets: [],
+      sidecarSeconds: null,
+    });
+  });
+
+  it('refuses a job that is named like a variant of the sidecars', () => {
+    const formulas = [formula('reproduce', { mounts: ['gpg'] }), formula('one', { job: 'sidecar-gpg' })];
+    expect(() => catalogueOf(formulas, ['reproduce'])).toThrow(/sidecar-gpg: .*sidecar with gpg/);
   });
 
   it('is the same in whatever order the formulas come, and never one job for two sets of mounts', () => {
@@ -40,8 +81,8 @@ describe('what deploy makes room for', () => {
     fc.assert(
       fc.property(fc.array(mounts, { maxLength: 4 }), (sets) => {
         const formulas = sets.map((set, index) => formula(`f${index}`, { mounts: set }));
-        const answer = attempt(() => catalogueOf(formulas));
-        const reversed = attempt(() => catalogueOf(formulas.toReversed()));
+        const answer = attempt(() => catalogueOf(formulas, []));
+        const reversed = attempt(() => catalogueOf(formulas.toReversed(), []));
         expect(typeof reversed).toBe(typeof answer);
         if (typeof answer === 'string') return;
         expect(reversed).toEqual(answer);
@@ -67,8 +108,8 @@ describe('what deploy makes room for', () => {
       /one lists 7 mounts/,
     ],
   ])('refuses %s, and names the mounts', (_, formulas, message) => {
-    expect(() => catalogueOf(formulas)).toThrow(message);
-    expect(() => catalogueOf(formulas)).toThrow(StalledError);
+    expect(() => catalogueOf(formulas, [])).toThrow(message);
+    expect(() => catalogueOf(formulas, [])).toThrow(StalledError);
   });
 });
 

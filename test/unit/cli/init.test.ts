@@ -1,4 +1,13 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -272,9 +281,15 @@ describe('edge-dispatcher init --trust', () => {
     });
   });
 
-  it('names every edit of policy and formulas since the commit that was trusted before, for it accepts them', async () => {
+  it('names every edit of policy, formulas and project files since the commit that was trusted before, for it accepts them', async () => {
     await trust('HEAD');
-    writeFiles(ops, { 'vault/formulas/more.toml': 'name = "more"\ndescription = "d"\ncommand = ["true"]\n' });
+    const rule = '[[sidecar]]\nformula = "more"\nrepo = "ops/code"\nproject_toml = "projects/code.toml"\n';
+    appendFileSync(path.join(ops, 'dispatcher.toml'), `\n${rule}`);
+    writeFiles(ops, {
+      'vault/formulas/more.toml': 'name = "more"\ndescription = "d"\ncommand = ["true"]\n',
+      'projects/code.toml': '',
+      'projects/other.toml': '',
+    });
     await plainGit(ops, ['add', '.']);
     await plainGit(ops, ['commit', '--quiet', '-m', 'more']);
     const second = await plainGit(ops, ['rev-parse', 'HEAD']);
@@ -282,9 +297,10 @@ describe('edge-dispatcher init --trust', () => {
     await plainGit(ops, ['add', '.']);
     await plainGit(ops, ['commit', '--quiet', '-m', 'notes']);
     const { stdout } = await trust('HEAD');
-    expect(stdout).toContain(
-      `edits that nobody approved included. Look at each of these:\n  ${second.slice(0, 12)}  vault/formulas/more.toml\n\n`,
+    const edits = ['projects/code.toml', 'vault/formulas/more.toml'].map(
+      (file) => `  ${second.slice(0, 12)}  ${file}\n`,
     );
+    expect(stdout).toContain(`edits that nobody approved included. Look at each of these:\n${edits.join('')}\n`);
     expect((await trust('HEAD')).stdout).not.toContain('nobody approved');
   });
 

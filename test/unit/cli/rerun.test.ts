@@ -245,4 +245,11 @@ describe('edge-dispatcher rerun', () => {
     }
     expect(readdirSync(path.join(root, 'vault'), { recursive: true })).toEqual(before);
   });
+
+  it('of a sidecar is no, with what makes it run again', async () => {
+    const { code, stderr } = await say(root, ['rerun', 'sidecar/reproduce-12-3']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('was asked for by an issue');
+    expect(stderr).toContain('`why sidecar/reproduce-12` tells when');
+  });
 });

@@ -282,3 +282,65 @@ describe('what validate prints', () => {
     },
   );
 });
+
+describe('edge-dispatcher validate, of sidecars', () => {
+  const config = `[ops_repo]
+url = "/nowhere"
+[engine]
+kind = "subprocess"
+[access]
+kind = "file"
+[forge]
+kind = "forgejo"
+url = "http://127.0.0.1:1"
+repo = "ops/ops"
+token_file = "/nowhere"
+[[sidecar]]
+formula = "reproduce"
+repo = "ops/code"
+project_toml = "projects/code.toml"
+`;
+
+  it('tells what keeps a formula from working on issues: it asks for somebody, or for inputs', async () => {
+    const inputs = '[inputs.page]\ntype = "string"\nrequired = true\n';
+    writeFiles(root, {
+      'dispatcher.toml': config,
+      'projects/code.toml': 'language = "c"\n',
+      'vault/formulas/reproduce.toml': formula('reproduce', inputs),
+      'vault/formulas/own.toml': formula('own', 'job = "sidecar"\n'),
+      'vault/formulas/fine.toml': formula('fine', 'job = "sidecar"\nunattended = true\n'),
+    });
+    const { code, codes, problems } = await found();
+    expect(code).toBe(0);
+    expect(codes.toSorted()).toEqual([
+      'vault/formulas/own.toml warning ERR_SIDECAR_FORMULA',
+      'vault/formulas/reproduce.toml warning ERR_SIDECAR_FORMULA',
+      'vault/formulas/reproduce.toml warning ERR_SIDECAR_FORMULA',
+    ]);
+    expect(problems.find(({ path: file }) => file.endsWith('own.toml'))).toMatchObject({ line: 4 });
+  });
+
+  it('refuses an action of a formula that is for sidecars', async () => {
+    writeFiles(root, {
+      'vault/formulas/own.toml': formula('own', 'job = "sidecar"\nunattended = true\n'),
+      'vault/actions/c.toml': action('c', '', 'own'),
+    });
+    const { code, codes, problems } = await found();
+    expect({ code, codes }).toEqual({ code: 1, codes: ['vault/actions/c.toml error ERR_SIDECAR_JOB'] });
+    expect(problems[0]).toMatchObject({ line: 2, message: 'formula own is for sidecars: its job is sidecar' });
+  });
+
+  it.each([
+    ['no TOML', 'language =\n', 'ERR_PROJECT_INVALID'],
+    ['too large', `text = "${'x'.repeat(16 * 1024)}"\n`, 'ERR_PROJECT_INVALID'],
+    ['not there', null, 'ERR_PROJECT_UNAPPROVED'],
+  ])('tells of a project file that is %s', async (_what, text, expected) => {
+    writeFiles(root, {
+      'dispatcher.toml': config,
+      'vault/formulas/reproduce.toml': formula('reproduce', 'unattended = true\n'),
+      ...(text === null ? {} : { 'projects/code.toml': text }),
+    });
+    const { code, codes } = await found();
+    expect({ code, codes }).toEqual({ code: 1, codes: [`projects/code.toml error ${expected}`] });
+  });
+});
