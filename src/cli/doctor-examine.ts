@@ -13,7 +13,7 @@ import { bad, type Finding, failed, finding, good, warning } from './doctor-find
 import { forgeFindings, repoFindings } from './doctor-forge.ts';
 import { checkPushes } from './doctor-git.ts';
 import { checkStateDir } from './doctor-machine.ts';
-import { ruleFindings, trackerFindings } from './doctor-sidecar.ts';
+import { ruleFindings, slotFindings, trackerFindings } from './doctor-sidecar.ts';
 import { olderResultFindings, signingFindings } from './doctor-signing.ts';
 import { rulesFindings, worldFindings } from './doctor-world.ts';
 import type { GlobalOptions, Io } from './io.ts';
@@ -63,7 +63,17 @@ async function outsideFindings(visit: Visit): Promise<readonly Finding[]> {
       const world = await worldFindings(observed, services, io);
       const issues = await issueFindings(observed.sidecars, io.signal);
       const git = gitFinding(config, tip, descends);
-      return [git, ...pushes, ...services, ...repo, ...issues, ...older, ...world, ...ruleFindings(observed)];
+      return [
+        git,
+        ...pushes,
+        ...services,
+        ...repo,
+        ...issues,
+        ...older,
+        ...world,
+        ...ruleFindings(observed),
+        ...slotFindings(observed),
+      ];
     });
   } catch (error) {
     const isOutage = error instanceof TransientError || error instanceof StalledError;

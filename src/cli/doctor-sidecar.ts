@@ -53,6 +53,15 @@ export function ruleFindings(observed: Observed): readonly Finding[] {
   return (observed.sidecars?.rules ?? []).flatMap((rule) => ruleFinding(rule, observed));
 }
 
+/** Whether an action could find no slot for as long as a sidecar runs. */
+export function slotFindings({ sidecars, settings }: Pick<Observed, 'sidecars' | 'settings'>): readonly Finding[] {
+  const most = (sidecars?.rules ?? []).reduce((sum, { in_flight }) => sum + in_flight, 0);
+  const { inFlight } = settings;
+  if (most === 0 || most < inFlight) return [];
+  const message = `sidecars may take ${most} slots, and [limits] in_flight is ${inFlight}: an action may have to wait for one to end`;
+  return [warning('sidecar.slots', null, message, 'Raise [limits] in_flight, or lower in_flight of the [[sidecar]]s.')];
+}
+
 function ruleFinding(rule: SidecarRule, { world }: Observed): readonly Finding[] {
   const name = `sidecar.${rule.formula}`;
   const { inForce } = world();

@@ -1,4 +1,4 @@
-import { type SidecarId, sidecarId, sidecarNameOf } from '../domain/ids.ts';
+import { isSidecarId, type SidecarId, type SidecarName, sidecarId, sidecarNameOf } from '../domain/ids.ts';
 import { nearestName } from '../domain/problems.ts';
 import type { SidecarRule } from '../domain/sidecar.ts';
 import { UsageError } from '../errors.ts';
@@ -81,24 +81,30 @@ export interface SidecarRun {
 export async function sidecarRun(target: SidecarTarget, observed: Observed): Promise<SidecarRun> {
   const { formula, issue, n } = target;
   const last = lastNumber(observed.world(), formula, issue);
-  const idOf = (number: number) => sidecarId({ formula, issue, n: number });
-  const live = new Set((await liveEntries(observed)).map(({ id }) => id));
-  const stateOf = (number: number): SidecarRun['state'] | null => {
-    if (live.has(idOf(number))) return 'live';
-    if (observed.world().catalogue.result(idOf(number)) !== null) return 'recorded';
-    return number === last + 1 ? 'next' : null;
-  };
-  if (n !== null) {
-    const state = stateOf(n);
-    if (state === null) throw noSuchRun(target, last);
-    return { id: idOf(n), state };
-  }
-  for (const wanted of ['live', 'recorded'] as const) {
-    for (let number = last; number > 0; number -= 1) {
-      if (stateOf(number) === wanted) return { id: idOf(number), state: wanted };
-    }
-  }
-  return { id: idOf(last + 1), state: 'next' };
+  const next = nextId({ formula, issue, n: last + 1 });
+  const live = (await liveEntries(observed)).map(({ id }) => id);
+  const recorded = [...observed.world().catalogue.results()].map(([id]) => id);
+  const known: readonly SidecarRun[] = [
+    ...runsAmong(live, target).map((id) => ({ id, state: 'live' as const })),
+    ...runsAmong(recorded, target).map((id) => ({ id, state: 'recorded' as const })),
+    ...(next === null ? [] : [{ id: next, state: 'next' as const }]),
+  ];
+  const found = known.find(({ id }) => n === null || sidecarNameOf(id)?.n === n);
+  if (found === undefined) throw noSuchRun(target, last);
+  return found;
+}
+
+/** Newest first. */
+function runsAmong(ids: readonly string[], { formula, issue }: SidecarTarget): readonly SidecarId[] {
+  const names = ids.flatMap((id) => sidecarNameOf(id) ?? []);
+  const own = names.filter((name) => name.formula === formula && name.issue === issue);
+  return own.toSorted((a, b) => b.n - a.n).map(sidecarId);
+}
+
+/** null: there is no further number. */
+function nextId({ formula, issue, n }: SidecarName): SidecarId | null {
+  const id = `sidecar/${formula}-${issue}-${n}`;
+  return isSidecarId(id) ? id : null;
 }
 
 function noSuchRun({ formula, issue, n }: SidecarTarget, last: number): UsageError {

@@ -129,7 +129,7 @@ function stepOfParts(rule: SidecarRule, { facts, parts }: InspectedIssue): Told 
 }
 
 async function stepOfChange(rule: SidecarRule, { issue, facts }: InspectedIssue, { world, context }: Observed) {
-  const last = await lastRun(world(), rule, issue.number, new SidecarResults(context.opsRepo));
+  const last = await lastRun(world(), rule, issue.number, new SidecarResults(context));
   if (last === null) return open();
   if (last.digest === facts.digest) return stopped('waiting', UNCHANGED.reason);
   return done({ since_last_run: last.digest === null ? 'not known; counts as changed' : 'changed' });
@@ -140,7 +140,7 @@ async function stepOfChange(rule: SidecarRule, { issue, facts }: InspectedIssue,
 async function stepOfLastRun(rule: SidecarRule, issue: number, { world, context }: Observed): Promise<Told> {
   const n = lastNumber(world(), rule.formula, issue);
   if (n === 0) return done({ runs: 0 });
-  const results = new SidecarResults(context.opsRepo);
+  const results = new SidecarResults(context);
   const last = await lastRun(world(), rule, issue, results);
   const id = sidecarId({ formula: rule.formula, issue, n });
   const result = await results.of(id, world());

@@ -122,7 +122,7 @@ function unseen(rule: SidecarRule, number: number, away: Reason, { world }: Obse
 }
 
 async function lastResults(rule: SidecarRule, issue: number, { world, context }: Observed) {
-  const results = new SidecarResults(context.opsRepo);
+  const results = new SidecarResults(context);
   const found: EndedRun[] = [];
   for (let n = lastNumber(world(), rule.formula, issue); n > 0 && found.length < RESULTS; n -= 1) {
     const result = await results.of(sidecarId({ formula: rule.formula, issue, n }), world());

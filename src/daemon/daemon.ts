@@ -201,13 +201,21 @@ class StoryDaemon implements Daemon {
   async #wantedSidecars(): Promise<readonly string[]> {
     const sidecars = this.#sidecars?.sidecars;
     const nothing = { isBusy: () => false, resting: () => null, ids: [] };
-    const wanted = await sidecars?.judge(nothing);
-    return wanted === undefined ? [] : [...wanted.ready.map(({ read }) => read.candidate.id), ...wanted.waiting.keys()];
+    try {
+      const wanted = await sidecars?.judge(nothing);
+      if (wanted === undefined) return [];
+      return [...wanted.ready.map(({ read }) => read.candidate.id), ...wanted.waiting.keys()];
+    } catch (error) {
+      if (!(error instanceof TransientError || error instanceof StalledError)) throw error;
+      this.#trouble = reasonOf(error);
+      return [];
+    }
   }
 
   #unreachable(): readonly Reason[] {
     const outages = this.#sidecars?.sidecars.outages() ?? [];
-    return [...this.#held(), ...outages.map(({ reason: why }) => why)];
+    const trouble = this.#trouble === null ? [] : [this.#trouble];
+    return [...this.#held(), ...trouble, ...outages.map(({ reason: why }) => why)];
   }
 
   #held(): readonly Reason[] {

@@ -124,7 +124,7 @@ function recordOfEntry(entry: JournalEntry, world: World, context: StoryContext)
     trailer_key: context.clock.key(),
     grant: { accessor, policies: [], issued_at: entry.claimed_at, expires_at: entry.claimed_at, revoked_at: null },
     action: {
-      path: file?.path ?? pathOf(entry, world, context),
+      path: file?.path ?? pathOf(entry, context),
       blob: entry.blob,
       commit: world.candidates.get(entry.id)?.commit ?? null,
       sha256: null,
@@ -134,11 +134,11 @@ function recordOfEntry(entry: JournalEntry, world: World, context: StoryContext)
     approval: null,
     dispatched_at: null,
     attempts: [],
+    ...(entry.sidecar === undefined ? {} : { sidecar: entry.sidecar }),
   };
 }
 
-/** Of an action's file that is gone, where it would lie; of a sidecar, the project file that has its bytes now. */
-function pathOf({ id, blob }: JournalEntry, { inForce }: World, { settings }: StoryContext): string {
-  if (!isSidecarId(id)) return `${settings.actionsDir}/${id}.toml`;
-  return [...inForce.projects.values()].find((project) => project.blob === blob)?.path ?? '';
+/** Of an action's file that is gone, where it would lie; of a sidecar, its project file. */
+function pathOf({ id, sidecar }: JournalEntry, { settings }: StoryContext): string {
+  return isSidecarId(id) ? (sidecar?.project ?? '') : `${settings.actionsDir}/${id}.toml`;
 }

@@ -46,8 +46,12 @@ interface Task {
   live: boolean;
 }
 
-/** Each attempt that was not placed has cost a token, two pushes and a job: up to ten minutes lie between them. */
-const UNPLACED_PATIENCE = 20;
+/**
+ * Each attempt that was not placed has cost a token, two pushes and a job; each issue that was another one at the claim a
+ * token. Up to ten minutes lie between them.
+ */
+const COSTLY: ReadonlySet<string> = new Set(['ERR_NOT_PLACED', 'ERR_ISSUE_CHANGED']);
+const COSTLY_PATIENCE = 20;
 
 export interface TasksDeps {
   readonly context: StoryContext;
@@ -173,7 +177,7 @@ class StoryTasks implements Tasks {
   #rest(id: string, why: Reason): void {
     const { clock } = this.#deps.context;
     const failures = this.#rests.get(id)?.failures ?? 0;
-    const patience = why.code === 'ERR_NOT_PLACED' ? UNPLACED_PATIENCE : 1;
+    const patience = COSTLY.has(why.code) ? COSTLY_PATIENCE : 1;
     const until = clock.monotonic() + patience * backoffMs(failures, clock.random());
     this.#rests.set(id, { reason: why, until, failures: failures + 1 });
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { sha256 } from './ids.ts';
+import { sidecarPartSchema } from './result.ts';
 
 /** Entries and tombstones of `refs/dispatcher/journal` (formats.md). A claim, never evidence. */
 const objectId = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
@@ -28,6 +29,8 @@ export const journalEntrySchema = z.strictObject({
   payload_sha256: z.string().regex(/^[0-9a-f]{64}$/),
   run_id: z.string().optional(),
   accessors: z.array(z.string()),
+  /** Of a sidecar: what its result has to say where the note of it is lost. */
+  sidecar: sidecarPartSchema.optional(),
 });
 export type JournalEntry = z.infer<typeof journalEntrySchema>;
 

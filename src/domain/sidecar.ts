@@ -56,6 +56,11 @@ export function decomposedFrom({ body }: Pick<Issue, 'body'>): readonly number[]
   return [...body.matchAll(DECOMPOSED)].map(([, number]) => Number(number));
 }
 
+/** The address of an issue's page as it may stand in an environment and a result; empty: what the forge says is none. */
+export function pageOf({ url }: Pick<Issue, 'url'>): string {
+  return /^https?:\/\/[\w./:%~@+,=&?#[\]-]{1,500}$/.test(url) ? url : '';
+}
+
 const DAY_MS = 86_400_000;
 
 /** How long an issue rests after its `n`-th run, in milliseconds: doubles with each, up to a day. */

@@ -142,6 +142,7 @@ function noteOf(note: Note, context: StoryContext): AttemptRecord {
       group: read.group.name,
       payload_sha256: sha256(note.payload),
       accessors: [grant.accessor],
+      ...(sidecar === null ? {} : { sidecar: keptOf(sidecar) }),
     },
     claimed: false,
     request: {

@@ -118,8 +118,11 @@ async function judgeAgain(ready: Ready, record: AttemptRecord): Promise<Waiting 
   if (again.kind !== 'ready') return again;
   // The note may be of an earlier try, with the formula of then in its payload.
   const blobs = [read.formula.blob, record.entry.formula_blob];
-  if (blobs.every((blob) => blob === again.read.formula.blob)) return null;
-  return waiting('ERR_FORMULA_CHANGED', 'its formula changed while it was being started');
+  if (!blobs.every((blob) => blob === again.read.formula.blob)) {
+    return waiting('ERR_FORMULA_CHANGED', 'its formula changed while it was being started');
+  }
+  if (record.sidecar?.digest === again.read.sidecar?.digest) return null;
+  return waiting('ERR_ISSUE_CHANGED', 'its issue changed while it was being started');
 }
 
 /**

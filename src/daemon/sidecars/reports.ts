@@ -78,8 +78,8 @@ class IssueReports implements Reports {
   }
 
   async #addOwed(): Promise<void> {
-    const { world, opsRepo, clock } = this.#context;
-    const results = new SidecarResults(opsRepo);
+    const { world, clock } = this.#context;
+    const results = new SidecarResults(this.#context);
     const seen = world();
     const since = clock.now().getTime() - OWED_MS;
     const owed = [...seen.journal.ended.values()].filter(
@@ -94,8 +94,12 @@ class IssueReports implements Reports {
   /** False: the forge is away, and what is left is tried again. */
   async #tellAll(signal: AbortSignal): Promise<boolean> {
     for (const [key, one] of this.#due) {
-      if (!(await this.#tellOne(one, signal))) return false;
+      const isTold = await this.#tellOne(one, signal);
       if (this.#due.get(key) === one) this.#due.delete(key);
+      if (isTold) continue;
+      // At the end of the row: it may be this one comment alone that the forge can't take.
+      if (!this.#due.has(key)) this.#due.set(key, one);
+      return false;
     }
     return true;
   }
@@ -137,7 +141,7 @@ const markerOf = ({ formula }: SidecarRule): string => `<!-- edge-dispatcher:sid
 function textOf({ result, rule }: Due, { settings }: StoryContext): string {
   const { outcome, exit_code, reason, times } = result;
   const path = resultPathOf(result.id, '', settings.sidecarsDir);
-  const why = reason === null ? '' : ` (${reason.code})`;
+  const why = reason === null ? '' : ` (${reason.code.replace(/[^A-Z_]/g, '')})`;
   return [
     markerOf(rule),
     `${codeSpan(rule.formula)}: **${outcome.replaceAll('_', ' ')}**, exit code ${exit_code}${why}`,

@@ -29,8 +29,8 @@ export function createSidecarWork({ context, settings, pollSeconds, onNews }: De
   const sidecars = new Sidecars(settings, context);
   const reports: Reports = createReports(context, settings);
 
-  async function look(signal: AbortSignal): Promise<number | null> {
-    const { rest, isNews } = await sidecars.poll(signal);
+  async function look(signal: AbortSignal, most?: number): Promise<number> {
+    const { rest, isNews } = await sidecars.poll(signal, most);
     if (isNews) onNews();
     return rest;
   }
@@ -38,16 +38,17 @@ export function createSidecarWork({ context, settings, pollSeconds, onNews }: De
   async function polls(signal: AbortSignal): Promise<void> {
     const { clock, log } = context;
     for (let failures = 0; !signal.aborted; ) {
-      let rest: number | null = null;
+      let rest = 0;
       try {
         rest = await look(signal);
+        failures = 0;
       } catch (error) {
         if (!signal.aborted) log.error('a look at the issues failed', { err: toError(error) });
+        failures += 1;
+        rest = backoffMs(failures, clock.random());
       }
-      failures = rest === 0 ? 0 : failures + 1;
       const poll = pollSeconds * 1000 * (0.9 + 0.2 * clock.random());
-      const wait = failures === 0 ? 0 : (rest ?? backoffMs(failures, clock.random()));
-      await clock.sleep(Math.max(poll, wait), signal);
+      await clock.sleep(Math.max(poll, rest), signal);
     }
   }
 
@@ -57,7 +58,12 @@ export function createSidecarWork({ context, settings, pollSeconds, onNews }: De
       await Promise.all([polls(signal), reports.run(signal)]);
     },
     async look(signal) {
-      await look(signal);
+      try {
+        // There is no next poll that would ask about the rest.
+        await look(signal, Infinity);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
     },
     tell: (signal) => reports.tell(signal),
     recorded: (result) => reports.recorded(result),

@@ -18,6 +18,9 @@ export interface IssueFacts {
 /** Deleted and moved issues are in no list of what changed. */
 const ALL_AFTER_MS = 6 * 3_600_000;
 const LEARN_AFTER_MS = 60_000;
+/** More than this no clock that anybody looks after is wrong. */
+const FUTURE_MS = 3_600_000;
+const NOTHING: IssueFacts = { digest: '', proven: new Set(), subIssues: [] };
 
 /**
  * The issues of one repository as they were last seen, so that a poll costs one request, and what was asked about those
@@ -48,7 +51,11 @@ export class IssueBook {
     const found = await this.tracker.changedSince(isAll ? null : this.#since, signal);
     // What changed in the last second of before comes again each time.
     const isNew = found.some((issue) => JSON.stringify(this.#issues.get(issue.number)) !== JSON.stringify(issue));
-    for (const issue of found) this.put(issue);
+    if (isAll) this.#since = null;
+    for (const issue of found) {
+      this.put(issue);
+      this.#advance(issue);
+    }
     if (isAll) {
       const there = new Set(found.map(({ number }) => number));
       for (const number of this.#issues.keys()) if (!there.has(number)) this.gone(number);
@@ -65,7 +72,14 @@ export class IssueBook {
       const parts = this.#partsOf.get(parent) ?? new Set();
       this.#partsOf.set(parent, parts.add(issue.number));
     }
-    if (this.#since === null || Date.parse(issue.updatedAt) > Date.parse(this.#since)) this.#since = issue.updatedAt;
+  }
+
+  /** By what a list told alone: of an issue that was read by itself, others may have changed shortly before. */
+  #advance({ updatedAt }: Issue): void {
+    const at = Date.parse(updatedAt);
+    // What a forge dates into the future would hide all that changes until then.
+    if (at > this.#clock.now().getTime() + FUTURE_MS) return;
+    if (this.#since === null || at > Date.parse(this.#since)) this.#since = updatedAt;
   }
 
   gone(number: number): void {
@@ -96,6 +110,11 @@ export class IssueBook {
   mayLearn({ number }: Issue): boolean {
     const known = this.#facts.get(number);
     return known === undefined || this.#clock.monotonic() - known.at >= LEARN_AFTER_MS;
+  }
+
+  /** It could not be asked about: not again just now, so that others have their turn. */
+  putOff({ number }: Issue): void {
+    this.#facts.set(number, { of: '', at: this.#clock.monotonic(), facts: NOTHING });
   }
 
   /** Asks anew. Errors: those of the tracker. */

@@ -1,6 +1,6 @@
-import { type SidecarId, sidecarId, sidecarNameOf } from '../../domain/ids.ts';
+import { isSidecarId, type SidecarId, sidecarId, sidecarNameOf } from '../../domain/ids.ts';
 import type { Issue } from '../../domain/issue.ts';
-import { coolDownMs, hasLabelsOf, type SidecarRule } from '../../domain/sidecar.ts';
+import { coolDownMs, hasLabelsOf, pageOf, type SidecarRule } from '../../domain/sidecar.ts';
 import type { StoryContext } from '../context.ts';
 import type { ReadAction } from '../read-action.ts';
 import { isWaiting, type Waiting, waiting } from '../waiting.ts';
@@ -49,7 +49,7 @@ export async function judgeIssue(rule: SidecarRule, issue: Issue, tools: IssueTo
   if (facts === null) return { kind: 'unknown' };
   const parts = partsMessage(rule, facts);
   if (parts !== null) return { kind: 'other', message: parts };
-  if (last?.digest === facts.digest) return { kind: 'rests', why: UNCHANGED };
+  if (last !== null && isUnchanged(last, issue, facts)) return { kind: 'rests', why: UNCHANGED };
   return judgeWork(rule, issue, facts, context);
 }
 
@@ -60,11 +60,9 @@ async function judgeWork(
   context: StoryContext,
 ): Promise<IssueVerdict> {
   const world = context.world();
-  const id = sidecarId({
-    formula: rule.formula,
-    issue: issue.number,
-    n: lastNumber(world, rule.formula, issue.number) + 1,
-  });
+  const id = `sidecar/${rule.formula}-${issue.number}-${lastNumber(world, rule.formula, issue.number) + 1}`;
+  // Whoever may push to the branch or the journal can plant a run of the highest number there is.
+  if (!isSidecarId(id)) return { kind: 'other', message: `${id} can be no id: a number in it is too large` };
   const waits = (why: Waiting): IssueVerdict => ({ kind: 'waits', id, why });
   const unproven = rule.labels.filter((label) => !facts.proven.has(label));
   if (unproven.length > 0) return waits(waiting('ERR_ISSUE_LABELS', unprovenMessage(unproven)));
@@ -74,7 +72,7 @@ async function judgeWork(
   }
   const { repo, project_toml: project } = rule;
   const { digest } = facts;
-  const wish = { repo, issue: issue.number, url: issue.url, project, digest, since: issue.updatedAt };
+  const wish = { repo, issue: issue.number, url: pageOf(issue), project, digest, since: issue.updatedAt };
   const read = await readSidecar(id, wish, rule, context);
   if (isWaiting(read)) return waits(read);
   const spent = budgetOf(rule, world, context.clock.now());
@@ -92,8 +90,15 @@ function liveRun({ formula }: SidecarRule, { number }: Issue, { world, clock }: 
 export function coolDown(rule: SidecarRule, n: number, last: LastRun | null, { clock }: StoryContext): Waiting | null {
   if (last === null || last.endedAt === null) return null;
   const until = last.endedAt + coolDownMs(rule, n);
-  if (clock.now().getTime() >= until) return null;
+  const now = clock.now().getTime();
+  // By a clock that was wrong by more than a day, or by whoever planted it.
+  if (now >= until || last.endedAt - now > DAY_MS) return null;
   return waiting('ERR_COOL_DOWN', `rests after run ${n} until ${new Date(until).toISOString()}`);
+}
+
+/** Without a digest the forge's own time has to do: then at least nothing begins that nothing at all has happened to. */
+function isUnchanged({ digest, endedAt, isUntold }: LastRun, { updatedAt }: Issue, facts: IssueFacts): boolean {
+  return isUntold ? endedAt !== null && Date.parse(updatedAt) <= endedAt : digest === facts.digest;
 }
 
 export const UNCHANGED = waiting(
@@ -101,11 +106,19 @@ export const UNCHANGED = waiting(
   'nobody who may write has said or changed anything since its last run',
 );
 
-/** Runs that are live and those that ended within a day, as far as the journal remembers. */
-export function budgetOf({ formula, runs_per_day }: SidecarRule, world: World, now: Date): Waiting | null {
+/**
+ * Runs that are live and those that ended within a day, as far as the journal remembers. `taken`: how many are live where
+ * more is known than the journal says.
+ */
+export function budgetOf(
+  { formula, runs_per_day }: SidecarRule,
+  world: World,
+  now: Date,
+  taken?: number,
+): Waiting | null {
   const { live, ended } = runsOf(world, formula, now);
-  const lately = ended.filter((at) => at > now.getTime() - DAY_MS).length;
-  const spent = live.size + lately;
+  const lately = ended.filter((at) => at > now.getTime() - DAY_MS && at < now.getTime() + DAY_MS).length;
+  const spent = (taken ?? live.size) + lately;
   if (spent < runs_per_day) return null;
   return waiting('ERR_SIDECAR_BUDGET', `${formula} ran ${spent} times within a day, and may ${runs_per_day} times`);
 }

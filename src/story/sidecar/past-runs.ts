@@ -1,7 +1,7 @@
 import { sidecarId, sidecarNameOf } from '../../domain/ids.ts';
 import type { Result } from '../../domain/result.ts';
 import type { SidecarRule } from '../../domain/sidecar.ts';
-import type { OpsRepo } from '../../ports/ops-repo.ts';
+import type { StoryContext } from '../context.ts';
 import { readResult } from '../record-result.ts';
 import type { World } from '../world.ts';
 
@@ -65,7 +65,12 @@ export interface LastRun {
   readonly endedAt: number | null;
   /** What the issue was then; null: not known, or the run never started, so that it has done nothing about it. */
   readonly digest: string | null;
+  /** Something was done about the issue, and nobody knows any more what the issue was then. */
+  readonly isUntold: boolean;
 }
+
+/** How many runs of which nothing is known are passed over: their results were deleted, or are not ours. */
+const MOST_BACK = 20;
 
 /** The last run of this formula on this issue; null: there was none. Errors: those of the ops repo. */
 export async function lastRun(
@@ -74,35 +79,43 @@ export async function lastRun(
   issue: number,
   results: SidecarResults,
 ): Promise<LastRun | null> {
-  const n = lastNumber(world, rule.formula, issue);
-  if (n === 0) return null;
-  const id = sidecarId({ formula: rule.formula, issue, n });
-  const result = await results.of(id, world);
-  const ended = world.journal.ended.get(id)?.ended_at ?? result?.times.recorded ?? null;
-  return { endedAt: ended === null ? null : Date.parse(ended), digest: digestOf(result) };
+  const last = lastNumber(world, rule.formula, issue);
+  if (last === 0) return null;
+  for (let n = last; n > 0 && n > last - MOST_BACK; n -= 1) {
+    const id = sidecarId({ formula: rule.formula, issue, n });
+    const result = await results.of(id, world);
+    const ended = world.journal.ended.get(id)?.ended_at ?? result?.times.recorded;
+    if (ended !== undefined) return { endedAt: Date.parse(ended), ...whatItWasOf(result) };
+  }
+  return { endedAt: null, digest: null, isUntold: true };
 }
 
-function digestOf(result: Result | null): string | null {
-  if (result?.reason?.code === 'ERR_NOT_PLACED') return null;
-  return result?.sidecar?.digest ?? null;
+function whatItWasOf(result: Result | null): Pick<LastRun, 'digest' | 'isUntold'> {
+  if (result?.reason?.code === 'ERR_NOT_PLACED') return { digest: null, isUntold: false };
+  const digest = result?.sidecar?.digest ?? null;
+  return { digest, isUntold: digest === null };
 }
 
 /** Results of sidecars, each read once. */
 export class SidecarResults {
-  readonly #opsRepo: OpsRepo;
+  readonly #context: Pick<StoryContext, 'opsRepo' | 'ownResults'>;
   readonly #read = new Map<string, { readonly blob: string; readonly result: Result | null }>();
 
-  constructor(opsRepo: OpsRepo) {
-    this.#opsRepo = opsRepo;
+  constructor(context: Pick<StoryContext, 'opsRepo' | 'ownResults'>) {
+    this.#context = context;
   }
 
-  /** null: none lies at the tip, or what lies there is none. Errors: TransientError, StalledError of the ops repo. */
+  /** null: none lies at the tip, or what lies there is none of ours. Errors: TransientError, StalledError of the ops repo. */
   async of(id: string, world: World): Promise<Result | null> {
     const entry = world.catalogue.result(id);
     if (entry === null) return null;
     const known = this.#read.get(id);
     if (known?.blob === entry.oid) return known.result;
-    const result = await readResult(entry.oid, this.#opsRepo);
+    const { opsRepo, ownResults } = this.#context;
+    const isOwn = (await ownResults.judge(world.tips.tip, [entry])).get(entry.path)?.kind === 'own';
+    const read = isOwn ? await readResult(entry.oid, opsRepo) : null;
+    // What says that it is another run's is none of this one. Its text is not needed, and there may be many.
+    const result = read?.id === id ? { ...read, logs: '' } : null;
     this.#read.set(id, { blob: entry.oid, result });
     return result;
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { trackerFindings } from '../../../src/cli/doctor-sidecar.ts';
+import { slotFindings, trackerFindings } from '../../../src/cli/doctor-sidecar.ts';
 import { TransientError } from '../../../src/errors.ts';
 import { MemoryIssues } from '../../fakes/memory-issues.ts';
 
@@ -46,5 +46,14 @@ describe('doctor on issues', () => {
     issues.away = false;
     issues.failure = new TransientError('ERR_FORGE_UNAVAILABLE', 'gone by now');
     expect((await asked(issues, ['bug-report']))[1]).toContain('away gone by now');
+  });
+
+  it.each([
+    [3, []],
+    [2, [expect.stringContaining('sidecars may take 2 slots, and [limits] in_flight is 2')]],
+  ])('warns where they may take all of %d slots', (inFlight, expected) => {
+    const sidecars = { rules: [RULE], trackers: new Map(), bots: [] };
+    const settings = { pollSeconds: 5, inFlight, dispatchesPerMinute: 600 };
+    expect(slotFindings({ sidecars, settings }).map(({ check }) => check.message)).toEqual(expected);
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { sidecarRuleSchema } from '../../../src/domain/config-sidecar.ts';
 import { isActionId, isRunId, isSidecarId, sidecarId, sidecarNameOf } from '../../../src/domain/ids.ts';
 import type { Issue } from '../../../src/domain/issue.ts';
-import { coolDownMs, decomposedFrom, hasLabelsOf, issueDigest } from '../../../src/domain/sidecar.ts';
+import { coolDownMs, decomposedFrom, hasLabelsOf, issueDigest, pageOf } from '../../../src/domain/sidecar.ts';
 import { sidecarRule } from '../../fakes/sidecar-bench.ts';
 
 const author = { id: 1, login: 'dev', isBot: false };
@@ -107,6 +107,19 @@ describe('what an issue says to be a part of', () => {
     ['', []],
   ])('%j', (body, expected) => {
     expect(decomposedFrom({ body })).toEqual(expected);
+  });
+});
+
+describe('the page of an issue', () => {
+  it.each([
+    ['https://forge.example/ops/code/issues/7', true],
+    ['http://127.0.0.1:3000/a/b/issues/7#x', true],
+    ['javascript:alert(1)', false],
+    ['https://forge.example/\u001b[31m', false],
+    ['https://forge.example/a b', false],
+    [`https://forge.example/${'a'.repeat(600)}`, false],
+  ])('is %j only where it is an address of the web', (url, isPage) => {
+    expect(pageOf({ url })).toBe(isPage ? url : '');
   });
 });
 
