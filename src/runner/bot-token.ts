@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, unlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, type Stats, unlinkSync } from 'node:fs';
 import type { Formula } from '../domain/formula.ts';
 import type { Secret } from '../domain/redact.ts';
 import type { Host } from '../domain/run-directory.ts';
@@ -56,4 +56,13 @@ function mayRead({ mode, uid, gid }: Stats, user: NonNullable<Host['run_as']>): 
   // An owner may give itself any mode.
   if (uid === user.uid) return true;
   return (mode & (gid === user.gid ? 0o040 : 0o004)) !== 0;
+}
+
+/** Where the run ended before anybody read it. Safe to repeat; what can't be removed goes with the task. */
+export function dropBotToken(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // Its mode keeps the command out, and no command is there any more.
+  }
 }

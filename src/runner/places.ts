@@ -1,12 +1,13 @@
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
   constants,
-  lstatSync,
+  existsSync,
   mkdirSync,
   openSync,
-  readdirSync,
+  rmdirSync,
   rmSync,
   type Stats,
   statSync,
@@ -16,6 +17,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { type Host, RUN_FILES } from '../domain/run-directory.ts';
+import { STANDARD_PATH } from './environment.ts';
 import { errorCode, RunnerError } from './runner-error.ts';
 
 /** The directories of one run. Nothing of an earlier run is in them. */
@@ -138,26 +140,47 @@ function hold(directory: string): string {
 
 /** Takes away all but the artifacts; what can't be removed is left. Safe to repeat. */
 export function removePlaces({ root, isOwnRoot, home, work, given, agentData, owner }: Places): void {
-  for (const directory of [agentData, ...(isOwnRoot ? [root] : [home, work, given])]) {
-    if (directory !== null) removeTree(directory, owner === null);
-  }
+  const written = [agentData, home, work].flatMap((directory) =>
+    directory !== null && existsSync(directory) ? [directory] : [],
+  );
+  // What is easily removed is so without a process; with another user's rights there is no other way.
+  if (owner !== null || !written.every(isRemoved)) emptyAs(owner, written);
+  for (const directory of written) quietly(() => rmdirSync(directory));
+  // The command could read this one and not change it.
+  quietly(() => rmSync(given, { recursive: true, force: true }));
+  if (isOwnRoot) quietly(() => rmdirSync(root));
 }
 
-/** `isOwn`: the command had our user, so it may have taken our rights away (module caches are read-only directories). */
-function removeTree(directory: string, isOwn: boolean): void {
+function isRemoved(directory: string): boolean {
+  quietly(() => rmSync(directory, { recursive: true, force: true }));
+  return !existsSync(directory);
+}
+
+/**
+ * With the command's own rights, never with more: something of it may still be there, and put a link in the place of a
+ * directory that is just being gone through. By `rm`, because what lies deeper than a path may be long is out of Node's
+ * reach. The command may have taken rights away (module caches are read-only directories).
+ */
+function emptyAs(owner: Host['run_as'], directories: readonly string[]): void {
+  if (directories.length === 0) return;
+  const empty = 'chmod -R u+rwX -- "$@" 2> /dev/null; rm -rf -- "$@"';
+  const options = {
+    env: { PATH: STANDARD_PATH },
+    stdio: 'ignore',
+    timeout: EMPTYING_MS,
+    killSignal: 'SIGKILL',
+  } as const;
+  spawnSync('/bin/sh', ['-c', empty, 'sh', ...directories], { ...options, ...owner });
+}
+
+const EMPTYING_MS = 60_000;
+
+/** An immutable file, a mount: it is in nobody's way, the next run has directories of its own. */
+function quietly(remove: () => void): void {
   try {
-    if (isOwn) openUp(directory);
-    rmSync(directory, { recursive: true, force: true });
+    remove();
   } catch {
-    // An immutable file, a mount: it is in nobody's way, the next run has directories of its own.
-  }
-}
-
-function openUp(directory: string): void {
-  if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
-  chmodSync(directory, 0o700);
-  for (const entry of readdirSync(directory, { withFileTypes: true })) {
-    if (entry.isDirectory()) openUp(path.join(directory, entry.name));
+    // As said.
   }
 }
 

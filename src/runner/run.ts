@@ -5,7 +5,7 @@ import { encodeTrailer, type Trailer } from '../domain/trailer.ts';
 import { redeem } from './access.ts';
 import { type Approved, type Digest, digestOf, readApproved } from './approved.ts';
 import { collectArtifacts } from './artifacts.ts';
-import { takeBotToken } from './bot-token.ts';
+import { dropBotToken, takeBotToken } from './bot-token.ts';
 import { commandEnding, type Ending, ownEnding, unstartedEnding } from './ending.ts';
 import { buildEnvironment, type EnvironmentParts, inputsFileContent } from './environment.ts';
 import { type CommandEnd, execute } from './execute.ts';
@@ -71,6 +71,7 @@ export async function run(payload: Payload, site: Site, stop: Stop): Promise<End
   const ending = ended instanceof RunnerError ? endingOf(ended, stop) : ended;
   await writeEnd(attempt, ending, output);
   removePlaces(places);
+  if (site.botToken !== null) dropBotToken(site.botToken);
   return ending;
 }
 

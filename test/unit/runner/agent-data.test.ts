@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -30,6 +31,15 @@ describe('the directory for what an agent keeps', () => {
     removePlaces(one);
     removePlaces(one);
     expect(readdirSync(shared)).toEqual([path.basename(dataOf(other))]);
+  });
+
+  it('goes also where what lies in it is deeper than a path may be long', () => {
+    const places = placesFor(null);
+    makePlaces(places);
+    const dig = `name=$(printf 'a%.0s' $(seq 200)); for level in $(seq 30); do mkdir $name && cd $name; done; echo x > note`;
+    execFileSync('/bin/bash', ['-c', dig], { cwd: dataOf(places) });
+    removePlaces(places);
+    expect(readdirSync(shared)).toEqual([]);
   });
 
   it('is not made where the job has no place for it', () => {
