@@ -71,6 +71,12 @@ variable "vault_address" {
   description = "the only secret store whose word the runner takes: address of [access.vault]"
 }
 
+variable "vault_namespace" {
+  type        = string
+  default     = ""
+  description = "namespace of [access.vault], if it has one: that of the secrets of runs"
+}
+
 variable "artifacts" {
   type        = bool
   default     = false
@@ -148,6 +154,7 @@ locals {
   args = concat(
     ["--payload", "$${NOMAD_TASK_DIR}/payload"],
     var.vault_address == "" ? [] : ["--vault", var.vault_address],
+    var.vault_namespace == "" ? [] : ["--vault-namespace", var.vault_namespace],
     var.artifacts ? ["--artifacts", "$${NOMAD_ALLOC_DIR}/data/artifacts"] : [],
     var.bot_token_path == "" ? [] : ["--bot-token", "$${NOMAD_SECRETS_DIR}/bot-token"],
     var.agent_data == "" ? [] : ["--agent-data", "/volumes/agent-data"],

@@ -69,6 +69,12 @@ variable "vault_address" {
   description = "the only secret store whose word the runner takes: address of [access.vault]"
 }
 
+variable "vault_namespace" {
+  type        = string
+  default     = ""
+  description = "namespace of [access.vault], if it has one: that of the secrets of runs"
+}
+
 variable "artifacts" {
   type        = bool
   default     = false
@@ -105,6 +111,7 @@ locals {
   args = concat(
     ["--payload", "$${NOMAD_TASK_DIR}/payload"],
     var.vault_address == "" ? [] : ["--vault", var.vault_address],
+    var.vault_namespace == "" ? [] : ["--vault-namespace", var.vault_namespace],
     var.artifacts ? ["--artifacts", "$${NOMAD_ALLOC_DIR}/data/artifacts"] : [],
   )
   host_env = var.runner_ca_file == "" ? {} : { VAULT_CACERT = var.runner_ca_file }

@@ -35,6 +35,8 @@ export interface Wanted {
   readonly wrapSeconds: number;
   /** Where runs redeem what they are granted; null: not in a Vault. */
   readonly vaultAddress: string | null;
+  /** Its namespace; empty: none. */
+  readonly vaultNamespace: string;
   /** What the job of sidecars has; null: there are no sidecars. */
   readonly sidecar: SidecarJob | null;
   /** Nomad's namespace of the jobs; null: the engine is another one. */

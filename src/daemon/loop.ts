@@ -168,16 +168,24 @@ class DaemonLoop implements Loop {
   async #wantedSidecars(busy: ReadonlySet<string>, only: ReadonlySet<string> | undefined): Promise<Wanted> {
     const { sidecars, tasks } = this.#deps;
     if (sidecars === null) return NO_SIDECARS;
-    const wanted = await sidecars.judge({
-      isBusy: (id) => busy.has(id) || tasks.has(id),
-      resting: (id) => tasks.resting(id),
+    const under = {
+      isBusy: (id: string) => busy.has(id) || tasks.has(id),
+      resting: (id: string) => tasks.resting(id),
       ids: tasks.holders().keys(),
-    });
+    };
+    const wanted = await sidecars.judge(under).catch((error: unknown) => this.#noSidecars(error));
     if (only === undefined) return wanted;
     return {
       ready: wanted.ready.filter(({ read }) => only.has(read.candidate.id)),
       waiting: new Map([...wanted.waiting].filter(([id]) => only.has(id))),
     };
+  }
+
+  /** A mistake of ours with the issues is no reason to hold up what was committed. */
+  #noSidecars(error: unknown): Wanted {
+    if (error instanceof TransientError || error instanceof StalledError) throw error;
+    this.#deps.context.log.error('could not judge the issues', { err: toError(error) });
+    return NO_SIDECARS;
   }
 
   #startReady(world: World, ready: readonly Ready[], waiting: Map<string, Reason>): number {

@@ -73,6 +73,11 @@ export const sidecarJobSection = z.strictObject({
   vault_role: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]{0,127}$/, 'must be the name of a role, in lower case')
+    // `deploy` would write the policy of the bot over theirs.
+    .regex(
+      /^(?!(?:root|default|edge-run|service-dispatcher)$|runner-)/,
+      'must be none of the names that policies have already',
+    )
     .default('edge-sidecar')
     .describe('Role (and policy) of the secret store that the task logs in with'),
   auth_mount: z

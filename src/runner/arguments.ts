@@ -5,7 +5,7 @@ import type { Site } from './run.ts';
 
 /** What the command line says. */
 export interface Invocation
-  extends Pick<Site, 'directory' | 'artifacts' | 'runAs' | 'vault' | 'botToken' | 'agentData'> {
+  extends Pick<Site, 'directory' | 'artifacts' | 'runAs' | 'vault' | 'vaultNamespace' | 'botToken' | 'agentData'> {
   /** null: stdin. */
   readonly payload: string | null;
 }
@@ -17,6 +17,7 @@ const OPTIONS = {
   'run-as': TEXT,
   artifacts: TEXT,
   vault: TEXT,
+  'vault-namespace': TEXT,
   'bot-token': TEXT,
   'agent-data': TEXT,
 };
@@ -40,12 +41,13 @@ export function readArguments(args: readonly string[]): Invocation | null {
     artifacts: full(artifacts),
     runAs,
     vault: values.vault ?? null,
+    vaultNamespace: values['vault-namespace'] ?? '',
     botToken: full(values['bot-token']),
     agentData: full(values['agent-data']),
   };
 }
 
-const NONE = { artifacts: null, runAs: null, vault: null, botToken: null, agentData: null };
+const NONE = { artifacts: null, runAs: null, vault: null, vaultNamespace: '', botToken: null, agentData: null };
 
 const full = (file: string | undefined) => (file === undefined ? null : path.resolve(file));
 

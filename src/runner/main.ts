@@ -14,7 +14,7 @@ import { Stop } from './stop.ts';
  * or on stdin; then also `--run-as UID:GID` (the command's user, not root; needs root) and `--artifacts DIR` (is made,
  * 0700; without it none are kept). Of the environment only VAULT_CACERT is read, and TMPDIR by the system's rule.
  *
- * `--vault ADDRESS`: what redeems a wrapper anywhere else is refused, unasked. Whoever may dispatch could name a store of his
+ * `--vault ADDRESS` (and `--vault-namespace NAME`): what redeems a wrapper anywhere else is refused, unasked. Whoever may dispatch could name a store of his
  * own, which would approve whatever he likes.
  *
  * The job of sidecars has `--bot-token FILE` (becomes EDGE_BOT_TOKEN, and is deleted) and `--agent-data DIR` (has to be

@@ -33,6 +33,8 @@ export interface Site {
   readonly vaultCaFile: string | null;
   /** Address of the only Vault whose word counts; null: whichever store the payload names. */
   readonly vault: string | null;
+  /** Its namespace; empty: the root one. Whoever administers another one could approve there what he likes. */
+  readonly vaultNamespace: string;
   /** File with the token of the sidecars' bot. With it, or with `agentData`, this is the job of sidecars. */
   readonly botToken: string | null;
   /** What the runs of sidecars share: each gets a directory of its own in it. */
@@ -100,8 +102,9 @@ async function redeemAndRead({ payload, site, stop, digest }: Attempt): Promise<
 }
 
 /** A store of somebody else's would say of any bytes that they are approved. Throws RunnerError (ERR_DIGEST). */
-function checkStore({ access }: Payload, { vault }: Site): void {
-  if (vault === null || (access.kind === 'vault' && access.address === vault)) return;
+function checkStore({ access }: Payload, { vault, vaultNamespace }: Site): void {
+  const isOurs = access.kind === 'vault' && access.address === vault && access.namespace === vaultNamespace;
+  if (vault === null || isOurs) return;
   throw new RunnerError('ERR_DIGEST', 'the payload names another secret store than this job; nothing was started');
 }
 

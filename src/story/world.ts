@@ -38,8 +38,8 @@ export interface World {
   readonly cancels: ReadonlyMap<string, CancelFile>;
   /** A commit of the branch once held a result of this id. */
   everRecorded(id: string): boolean;
-  /** The highest `n` of a sidecar's runs of which a commit of the branch ever held a result; 0: of none. */
-  sidecarRuns(formula: string, issue: number): number;
+  /** Every `n` of a sidecar's runs of which a commit of the branch ever held a result. */
+  sidecarRuns(formula: string, issue: number): ReadonlySet<number>;
   /** The branch itself asks for a pause (`vault/PAUSE`). */
   readonly pausedByBranch: boolean;
 }
@@ -76,8 +76,8 @@ class GitWatcher implements Watcher {
   readonly #setters = new Map<string, Setter>();
   readonly #arrivals: Arrivals;
   readonly #recorded = new Set<string>();
-  /** By formula and issue, the highest `n` of #recorded. */
-  readonly #sidecarRuns = new Map<string, number>();
+  /** By formula and issue, each `n` of #recorded. */
+  readonly #sidecarRuns = new Map<string, Set<number>>();
   #seen: Oid | null = null;
   #last: World | null = null;
 
@@ -108,7 +108,7 @@ class GitWatcher implements Watcher {
       candidates: candidatesOf(ordered, this.#setters),
       cancels: cancelsOf(wishes, this.#setters),
       everRecorded: (id) => this.#recorded.has(id),
-      sidecarRuns: (formula, issue) => this.#sidecarRuns.get(runsKey(formula, issue)) ?? 0,
+      sidecarRuns: (formula, issue) => this.#sidecarRuns.get(runsKey(formula, issue)) ?? NO_RUNS,
       pausedByBranch: pause !== null,
     };
     return this.#last;
@@ -137,7 +137,7 @@ class GitWatcher implements Watcher {
     const name = sidecarNameOf(id);
     if (name === null) return;
     const key = runsKey(name.formula, name.issue);
-    this.#sidecarRuns.set(key, Math.max(name.n, this.#sidecarRuns.get(key) ?? 0));
+    this.#sidecarRuns.set(key, (this.#sidecarRuns.get(key) ?? new Set()).add(name.n));
   }
 
   #begin(entries: readonly TreeEntry[]): void {
@@ -171,6 +171,7 @@ class GitWatcher implements Watcher {
   }
 }
 
+const NO_RUNS: ReadonlySet<number> = new Set();
 const runsKey = (formula: string, issue: number) => `${formula} ${issue}`;
 
 function same(last: World, now: { tips: Tips; view: JournalView; inForce: InForce }): boolean {

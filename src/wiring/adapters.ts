@@ -49,7 +49,7 @@ export function wantedOf(config: Config): Wanted {
     dispatchesPerMinute: limits.dispatches_per_minute,
     placementSeconds,
     wrapSeconds,
-    vaultAddress: vaultAddressOf(config),
+    ...vaultOf(config),
     sidecar: config.sidecar.length === 0 ? null : config.sidecar_job,
     engineNamespace: namespaceOf(config),
   };
@@ -61,9 +61,13 @@ function namespaceOf(config: Config): string | null {
 }
 
 /** As payloads name it. */
-function vaultAddressOf(config: Config): string | null {
-  const address = config.access.kind === 'vault' ? config.sections['access.vault']?.['address'] : undefined;
-  return typeof address === 'string' ? address : null;
+function vaultOf(config: Config): Pick<Wanted, 'vaultAddress' | 'vaultNamespace'> {
+  const section = config.access.kind === 'vault' ? config.sections['access.vault'] : undefined;
+  const [address, namespace] = [section?.['address'], section?.['namespace']];
+  return {
+    vaultAddress: typeof address === 'string' ? address : null,
+    vaultNamespace: typeof namespace === 'string' ? namespace : '',
+  };
 }
 
 type SharedTools = Omit<Tools, 'token'>;

@@ -21,6 +21,7 @@ export const WANTED: Wanted = {
   dispatchesPerMinute: 600,
   placementSeconds: 600,
   vaultAddress: null,
+  vaultNamespace: '',
   sidecar: null,
   engineNamespace: 'agents',
   wrapSeconds: 720,

@@ -127,6 +127,8 @@ describe('a run with a wrapped token', () => {
     // Nobody has redeemed it: it ends by itself.
     expect(vault.runTokens).not.toEqual([]);
     expect(forger.requests).toEqual([]);
+    const elsewhere = ['--vault', vault.address, '--vault-namespace', 'ours'];
+    expectOwnReason(await start(await prepare(ECHO), { args: elsewhere }), 'ERR_DIGEST');
     await forger.close();
     const own = await start(await prepare(ECHO), { args: ['--vault', vault.address] });
     expect(own).toMatchObject({ code: 0, stdout: 'started\n' });

@@ -26,8 +26,8 @@ export function runsOf(world: World, formula: string, now: Date): FormulaRuns {
 interface Indexed {
   readonly live: Set<string>;
   readonly ended: { readonly id: string; readonly at: number; readonly heldUntil: number | null }[];
-  /** The highest `n` of each issue. */
-  readonly numbers: Map<number, number>;
+  /** Each `n` of each issue. */
+  readonly numbers: Map<number, Set<number>>;
 }
 
 const NONE: Indexed = { live: new Set(), ended: [], numbers: new Map() };
@@ -43,7 +43,7 @@ function indexOf(world: World): ReadonlyMap<string, Indexed> {
     const { formula, issue, n } = name;
     const found = index.get(formula) ?? { live: new Set(), ended: [], numbers: new Map() };
     index.set(formula, found);
-    found.numbers.set(issue, Math.max(n, found.numbers.get(issue) ?? 0));
+    found.numbers.set(issue, (found.numbers.get(issue) ?? new Set()).add(n));
     return found;
   };
   for (const id of world.journal.entries.keys()) of(id)?.live.add(id);
@@ -55,9 +55,16 @@ function indexOf(world: World): ReadonlyMap<string, Indexed> {
   return index;
 }
 
-/** The highest `n` of which journal or branch ever knew; 0: there was no run. */
+/**
+ * The number before the first of which neither journal nor branch ever knew; 0: there was no run. Not the highest: whoever
+ * may push could name one that leaves no number after it.
+ */
 export function lastNumber(world: World, formula: string, issue: number): number {
-  return Math.max(world.sidecarRuns(formula, issue), indexOf(world).get(formula)?.numbers.get(issue) ?? 0);
+  const recorded = world.sidecarRuns(formula, issue);
+  const claimed = indexOf(world).get(formula)?.numbers.get(issue);
+  let n = 0;
+  while (recorded.has(n + 1) || claimed?.has(n + 1) === true) n += 1;
+  return n;
 }
 
 export interface LastRun {

@@ -8,6 +8,7 @@ const NOTHING = {
   artifacts: null,
   runAs: null,
   vault: null,
+  vaultNamespace: '',
   botToken: null,
   agentData: null,
 };

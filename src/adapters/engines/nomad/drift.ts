@@ -41,7 +41,18 @@ const EQUAL = {
 
 /** Absent or empty: each of these would run more than the runner, somewhere else, again, or with more in its hands. */
 const EMPTY = {
-  job: ['Stop', 'Meta', 'Payload', 'Periodic', 'Multiregion', 'Constraints', 'Affinities', 'Spreads'],
+  job: [
+    'Stop',
+    'Meta',
+    'Payload',
+    'Periodic',
+    'VaultNamespace',
+    'ConsulNamespace',
+    'Multiregion',
+    'Constraints',
+    'Affinities',
+    'Spreads',
+  ],
   group: [
     'Affinities',
     'Spreads',

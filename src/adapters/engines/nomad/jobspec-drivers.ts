@@ -24,12 +24,15 @@ interface OfJob {
  * The only secret store whose word the runner takes: whoever may dispatch could send a payload that names his own, which
  * would approve whatever he likes.
  */
-const storeOf = (vault: string | null) => (vault === null ? [] : ['--vault', vault]);
+function storeOf({ vaultAddress, vaultNamespace }: DriverTools['wanted']): readonly string[] {
+  if (vaultAddress === null) return [];
+  return ['--vault', vaultAddress, ...(vaultNamespace === '' ? [] : ['--vault-namespace', vaultNamespace])];
+}
 
 /** `User`, `Env` and the driver's own `Config` of the runner task. */
 export function taskConfig({ payload, args: more, isSidecar }: OfJob, options: NomadOptions, tools: DriverTools) {
   const artifacts = options.artifacts ? ARTIFACTS : [];
-  const vault = storeOf(tools.wanted.vaultAddress);
+  const vault = storeOf(tools.wanted);
   const args = ['--payload', `\${NOMAD_TASK_DIR}/${payload}`, ...vault, ...artifacts, ...more];
   // The dispatcher's own ca_file is a path of another machine.
   const Env = options.runner_ca_file === '' ? {} : { VAULT_CACERT: options.runner_ca_file };

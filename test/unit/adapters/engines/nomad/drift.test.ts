@@ -77,7 +77,6 @@ function other(value: unknown): unknown {
 const NOT_COMPARED: readonly RegExp[] = [
   /^(?:Name|ParentID|Priority|Status|StatusDescription|SubmitTime|UI|VersionTag|Version|Stable|AllAtOnce)$/,
   /^(?:CreateIndex|ModifyIndex|JobModifyIndex|NomadTokenID|Dispatched|DispatchIdempotencyToken)$/,
-  /^(?:ConsulNamespace|VaultNamespace)$/,
   /^Update\./,
   /^TaskGroups\.0\.(?:Name|Migrate|Update|EphemeralDisk\.(?:Sticky|Migrate))$/,
   // With no attempts neither how long nor when is asked.
