@@ -10,6 +10,7 @@ import type { Watcher, World } from '../story/world.ts';
 import type { Board } from './board.ts';
 import { ForeignResults } from './foreign-results.ts';
 import { Judgements } from './judgements.ts';
+import { reportOddities } from './oddities.ts';
 import { resumeOwn } from './resume.ts';
 import { chooseStarts, type Holder, holdersOf } from './slots.ts';
 import type { Tasks } from './tasks.ts';
@@ -269,33 +270,4 @@ async function reasonToHold(world: World, context: StoryContext): Promise<Reason
     }
   }
   return null;
-}
-
-const reported = new WeakSet<World>();
-
-/** What is wrong at the tip but belongs to no action; said once for each change of the world. */
-function reportOddities(world: World, context: StoryContext): void {
-  if (reported.has(world)) return;
-  reported.add(world);
-  for (const entry of world.catalogue.misnamed()) {
-    context.log.warn('not an action: its name is no id', { code: 'ERR_FILE_NAME', path: entry.path });
-  }
-  for (const candidate of world.candidates.values()) {
-    for (const path of candidate.duplicates) {
-      context.log.warn('a second action with this id is ignored', {
-        code: 'ERR_ACTION_DUPLICATE',
-        id: candidate.id,
-        path,
-      });
-    }
-  }
-  for (const edit of world.inForce.pending) {
-    context.log.warn('a gated file is not in force', {
-      code: edit.reason.code,
-      path: edit.path,
-      reason: edit.reason.message,
-    });
-  }
-  for (const { path, message } of world.journal.damaged)
-    context.log.warn('damaged journal file', { path, reason: message });
 }
