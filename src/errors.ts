@@ -83,7 +83,10 @@ export const CODES = {
   ERR_NOT_BEFORE: { class: 'waiting', hint: 'Runs when not_before has come.' },
   ERR_SLOT: { class: 'waiting', hint: 'Runs when one of the running actions has ended.' },
   ERR_GROUP: { class: 'waiting', hint: 'Runs when another action of its concurrency group has ended.' },
-  ERR_COOL_DOWN: { class: 'waiting', hint: 'Runs again when its rest is over and the issue has changed.' },
+  ERR_COOL_DOWN: {
+    class: 'waiting',
+    hint: 'Looked at again when its rest is over; what was worked on has to have changed by then.',
+  },
   ERR_ISSUE_UNCHANGED: {
     class: 'waiting',
     hint: 'Runs again when somebody who may write changes or comments on the issue.',

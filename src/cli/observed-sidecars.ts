@@ -44,7 +44,7 @@ export async function seeIssues(observed: Observed, signal: AbortSignal): Promis
   const { sidecars: settings, context } = observed;
   if (settings === null) return { judged: [], wanted: { ready: [], waiting: new Map() }, summaries: [] };
   const sidecars = new Sidecars(settings, context);
-  await sidecars.poll(signal);
+  await sidecars.poll(signal, Infinity);
   const judged = await sidecars.judged();
   const outages = new Map(sidecars.outages().map(({ repo, reason }) => [repo, reason] as const));
   return {

@@ -127,6 +127,9 @@ async function watch(wired: Wired, checks: Checks, log: Logger, io: Io): Promise
     ops_repo: path.basename(config.ops_repo.url),
     branch: config.ops_repo.branch,
     engine: config.engine.kind,
+    ...(config.sidecar.length === 0
+      ? {}
+      : { sidecars: config.sidecar.map(({ formula, repo }) => `${formula} ${repo}`) }),
     health: health.address,
   });
   const over = new AbortController();

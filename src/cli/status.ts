@@ -128,9 +128,12 @@ function printOverview(io: Io, seen: Overview, observed: Observed): void {
   printHead(io, seen, observed);
   const now = observed.context.clock.now();
   const { in_flight, waiting, recent, oddities } = seen;
-  printActions(io, 'In flight', in_flight, now);
-  printActions(io, 'Waiting', waiting, now);
-  printActions(io, 'Recent results', recent, now);
+  printActions(io, `In flight (${in_flight.length})`, in_flight, now);
+  const shown = withoutMost(waiting);
+  printActions(io, `Waiting (${waiting.length})`, shown, now);
+  const more = waiting.length - shown.length;
+  if (more > 0) printBeside(io, margin(2), `… and ${more} more issues; --json lists them all`, 'dim');
+  printActions(io, `Recent results (${recent.length})`, recent, now);
   printSidecars(io, seen.sidecars);
   if (in_flight.length + waiting.length + recent.length === 0) printLine(io, '\nThere are no actions.');
   if (oddities.length === 0) return;
@@ -152,7 +155,7 @@ function printHead(io: Io, seen: Overview, { config, blind }: Observed): void {
 
 function printActions(io: Io, title: string, actions: readonly ObservedAction[], now: Date): void {
   if (actions.length === 0) return;
-  printLine(io, `\n${paint(io, 'bold', `${title} (${actions.length})`)}`);
+  printLine(io, `\n${paint(io, 'bold', title)}`);
   const id = Math.min(Math.max(...actions.map((action) => action.id.length)), ID_COLUMN);
   const state = Math.max(...actions.map((action) => action.state.length));
   for (const action of actions) {
@@ -166,6 +169,14 @@ function printActions(io: Io, title: string, actions: readonly ObservedAction[],
   }
 }
 
+/** Issues that wait for a slot come in hundreds; what somebody committed is always shown. */
+function withoutMost(waiting: readonly ObservedAction[]): readonly ObservedAction[] {
+  const issues = waiting.filter(({ issue }) => issue !== undefined);
+  const hidden = new Set(issues.slice(MOST_ISSUES));
+  return waiting.filter((action) => !hidden.has(action));
+}
+
+const MOST_ISSUES = 10;
 const ID_COLUMN = 24;
 
 function detailOf(action: ObservedAction): string {

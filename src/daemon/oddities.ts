@@ -1,7 +1,10 @@
+import type { Log } from '../ports/log.ts';
 import type { StoryContext } from '../story/context.ts';
 import type { World } from '../story/world.ts';
 
 const reported = new WeakSet<World>();
+/** Gated files that were told, by what is the matter with them: each new tip is another world. */
+const told = new WeakMap<Log, Set<string>>();
 
 /** What is wrong at the tip but belongs to no action; said once for each change of the world. */
 export function reportOddities(world: World, context: StoryContext): void {
@@ -19,7 +22,13 @@ export function reportOddities(world: World, context: StoryContext): void {
       });
     }
   }
+  const before = told.get(context.log) ?? new Set();
+  const now = new Set<string>();
+  told.set(context.log, now);
   for (const edit of world.inForce.pending) {
+    const key = `${edit.path} ${edit.blob} ${edit.reason.code} ${edit.reason.message}`;
+    now.add(key);
+    if (before.has(key)) continue;
     context.log.warn('a gated file is not in force', {
       code: edit.reason.code,
       path: edit.path,

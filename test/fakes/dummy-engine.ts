@@ -16,6 +16,8 @@ export interface Behaviour {
   readonly runMs?: number;
   readonly exitCode?: number;
   readonly oom?: boolean;
+  /** The runner's own reason, with which it ends before its command. */
+  readonly reason?: RunnerReason;
   /** The engine's word on it instead of an exit. */
   readonly end?: 'lost' | 'unknown';
   readonly stdout?: string;
@@ -164,7 +166,7 @@ export class DummyEngine implements Engine {
   }
 
   async #execute(live: Live, started: string): Promise<void> {
-    const { runMs = 0, stopMs = 0, copies = 0, exitCode = 0, end } = live.behaviour;
+    const { runMs = 0, stopMs = 0, copies = 0, exitCode = 0, end, reason = null } = live.behaviour;
     const { signal } = live.stopped;
     this.executions.push(live.run.token);
     // Copies come later than the first, and find what it left.
@@ -175,7 +177,7 @@ export class DummyEngine implements Engine {
     if (signal.aborted) await this.#clock.sleep(stopMs ?? Infinity);
     this.living -= 1;
     if (end !== undefined) this.#end(live, { kind: end, message: 'node-1 is gone' });
-    else this.#exit(live, { exitCode: signal.aborted ? 143 : exitCode, reason: null, started });
+    else this.#exit(live, { exitCode: signal.aborted ? 143 : exitCode, reason, started });
   }
 
   #redeems(live: Live): boolean {

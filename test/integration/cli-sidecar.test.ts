@@ -20,6 +20,7 @@ beforeAll(async () => {
   issues.open('dev', { title: 'Resting', labels: ['bug-report'] });
   issues.open('gone', { title: 'Of nobody', labels: ['bug-report'] });
   issues.setRole('gone', 'read');
+  await bench.result('sidecar/reproduce-6-1', endedBefore(100));
   await bench.result('sidecar/reproduce-6-2', endedBefore(10));
   await bench.claim('sidecar/reproduce-5-1');
 }, 60_000);
@@ -77,6 +78,7 @@ describe('status', () => {
     ]);
     expect(sidecars(seen.recent)).toEqual([
       expect.objectContaining({ id: 'sidecar/reproduce-6-2', state: 'succeeded', issue: issue(6) }),
+      expect.objectContaining({ id: 'sidecar/reproduce-6-1', state: 'succeeded' }),
     ]);
     const none = { matching: 0, in_flight: 0, waiting: 0, resting: 0, runs_today: 0, outage: null };
     const limits = { repo: 'ops/code', in_flight_limit: 2, runs_per_day: 48 };
@@ -127,7 +129,9 @@ describe('why', () => {
       reason: 'ERR_COOL_DOWN',
       waiting: ['last-run'],
     });
-    expect(explained).toMatchObject({ results: [{ id: 'sidecar/reproduce-6-2', outcome: 'succeeded' }] });
+    expect(explained).toMatchObject({
+      results: [{ id: 'sidecar/reproduce-6-2', outcome: 'succeeded' }, { id: 'sidecar/reproduce-6-1' }],
+    });
     const { answer, requests } = await asking(() => why('sidecar/reproduce-6-2'));
     const record = answer.explained.steps.find(({ step }) => step === 'record-result');
     expect({ requests, state: answer.explained.state }).toEqual({ requests: 0, state: 'succeeded' });

@@ -166,6 +166,17 @@ describe('a run that is never placed', () => {
     expect(bench.nomad.executions(run.token)).toBe(0);
   });
 
+  it('is stopped where it is placed and waits for a template until its wrapper is nearly over (R6, S2.1)', async () => {
+    await open({ outcome: 'template-given-up' });
+    const engine = bench.engine({}, { wanted: { ...LIMITS, placementSeconds: 0.2, wrapSeconds: 90.4 } });
+    const run = await dispatch(engine);
+    expect(await follow(engine, run).end()).toMatchObject({
+      kind: 'not-started',
+      message: expect.stringMatching(/^not started within 0 s: .*Missing: vault\.read\(kv\/data\/edge\/runner/),
+    });
+    expect(bench.nomad.job(run.id).Stop).toBe(true);
+  });
+
   it('counts from when it was sent, also for a daemon that has only just started (R6)', async () => {
     await open({ outcome: 'constraint' });
     const run = await dispatch(bench.engine());

@@ -46,6 +46,11 @@ export function createNomad(settings: NomadOptions, tools: EngineTools, timing: 
   return new Nomad(settings, tools, timing);
 }
 
+/**
+ * Before its wrapper ends: what can't begin any more is stopped, and the wrapper is what proves then that it did not begin.
+ */
+const PROOF_MS = 90_000;
+
 class Nomad implements Engine {
   readonly kind = 'nomad';
   /** Only the container variant gives the command a user of its own. */
@@ -82,6 +87,7 @@ class Nomad implements Engine {
       log,
       timing: timing.watch,
       placementMs: wanted.placementSeconds * 1000,
+      startMs: wanted.wrapSeconds * 1000 - PROOF_MS,
       stop: (child, signal) => stopChild(client, child, signal),
       drain: (run, from, signal) => this.#output.drain(run, from, signal),
     });

@@ -156,7 +156,11 @@ export class Git {
       case 'timeout':
         throw new GitFailure('timeout', command);
       case 'not-started':
-        throw new GitFailure('other', command, `could not be started (${end.errno}); is git installed?`);
+        throw new GitFailure(
+          'other',
+          command,
+          `could not be started (${end.errno})${end.errno === 'ENOENT' ? '; is git installed?' : ''}`,
+        );
       case 'aborted':
         signal?.throwIfAborted();
         throw closingError();

@@ -34,6 +34,7 @@ export interface IssueTools {
 }
 
 const DAY_MS = 86_400_000;
+const MOST_IN_VAIN_MS = 2 * 3_600_000;
 
 /** Asks git only. Errors: those of the ops repo. */
 export async function judgeIssue(rule: SidecarRule, issue: Issue, tools: IssueTools): Promise<IssueVerdict> {
@@ -89,7 +90,9 @@ function liveRun({ formula }: SidecarRule, { number }: Issue, { world, clock }: 
 
 export function coolDown(rule: SidecarRule, n: number, last: LastRun | null, { clock }: StoryContext): Waiting | null {
   if (last === null || last.endedAt === null) return null;
-  const until = last.endedAt + coolDownMs(rule, n);
+  const rest = coolDownMs(rule, n);
+  // What never began is tried again soon after the trouble is over, however often it was in vain.
+  const until = last.endedAt + (last.began ? rest : Math.min(rest, MOST_IN_VAIN_MS));
   const now = clock.now().getTime();
   // By a clock that was wrong by more than a day, or by whoever planted it.
   if (now >= until || last.endedAt - now > DAY_MS) return null;

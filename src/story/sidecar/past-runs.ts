@@ -74,6 +74,8 @@ export interface LastRun {
   readonly digest: string | null;
   /** Something was done about the issue, and nobody knows any more what the issue was then. */
   readonly isUntold: boolean;
+  /** False: its command was never started. */
+  readonly began: boolean;
 }
 
 /** How many runs of which nothing is known are passed over: their results were deleted, or are not ours. */
@@ -94,13 +96,28 @@ export async function lastRun(
     const ended = world.journal.ended.get(id)?.ended_at ?? result?.times.recorded;
     if (ended !== undefined) return { endedAt: Date.parse(ended), ...whatItWasOf(result) };
   }
-  return { endedAt: null, digest: null, isUntold: true };
+  return { endedAt: null, digest: null, isUntold: true, began: true };
 }
 
-function whatItWasOf(result: Result | null): Pick<LastRun, 'digest' | 'isUntold'> {
-  if (result?.reason?.code === 'ERR_NOT_PLACED') return { digest: null, isUntold: false };
+/**
+ * Ends of runs whose command was never started, so that they did nothing about the issue. Not among them is what nobody
+ * can be sure of (`ERR_WRAPPER_USED`) or has to look at first (`ERR_DIGEST`).
+ */
+const NEVER_BEGAN: ReadonlySet<string> = new Set([
+  'ERR_NOT_PLACED',
+  'ERR_WRAPPER_EXPIRED',
+  'ERR_VAULT_UNAVAILABLE',
+  'ERR_SECRET_MISSING',
+  'ERR_SECRET_EMPTY',
+  'ERR_SECRET_DENIED',
+  'ERR_SECRET_UNMASKABLE',
+  'ERR_COMMAND_NOT_FOUND',
+]);
+
+function whatItWasOf(result: Result | null): Pick<LastRun, 'digest' | 'isUntold' | 'began'> {
+  if (NEVER_BEGAN.has(result?.reason?.code ?? '')) return { digest: null, isUntold: false, began: false };
   const digest = result?.sidecar?.digest ?? null;
-  return { digest, isUntold: digest === null };
+  return { digest, isUntold: digest === null, began: true };
 }
 
 /** Results of sidecars, each read once. */

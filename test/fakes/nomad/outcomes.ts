@@ -155,6 +155,13 @@ const OUTCOMES = {
     const waits = [pending(task), pending(task, missing)];
     return { reports: waits, stopped: [pending(task, missing, is.killing(timeout))] };
   },
+  /** No recording: that of `template-waits` ends some three seconds before the last of these. */
+  'template-given-up': (task, timeout) => {
+    const missing = is.template('Missing: vault.read(kv/data/edge/runner/GITHUB_TOKEN)');
+    const events = [...begun(), missing, is.killing(timeout)];
+    const dead = report('complete', { [task]: { state: 'dead', events } });
+    return { reports: [pending(task), pending(task, missing)], stopped: [dead] };
+  },
   'volume-raw-exec': (task) => {
     const why = is.hookFailed(`volumes: task driver "raw_exec" for "${task}" does not support host volumes`);
     return { reports: [pending(task), neverStarted(task, why, is.notRestarting())] };

@@ -27,11 +27,11 @@ describe('doctor on issues', () => {
     const issues = new MemoryIssues({ people: { dev: 'write' } });
     issues.forge.open('dev', { title: 'Crash', labels: ['bug-report'] });
     const near = 'no issue of ops/code carries the label "bug-repot": Did you mean "bug-report"? Mend labels of';
-    const far = 'no issue of ops/code carries the label "x": Check its spelling';
+    const far = 'good no issue of ops/code carries the label "x" just now';
     const answers = await asked(issues, ['bug-repot', 'x', 'bug-report']);
     const [first, ...hints] = answers;
     expect(first).toBe('good the issues of ops/code');
-    expect(hints).toEqual([expect.stringContaining(`warning ${near}`), expect.stringContaining(`warning ${far}`)]);
+    expect(hints).toEqual([expect.stringContaining(`warning ${near}`), far]);
   });
 
   it('says nothing of labels where there is no issue yet', async () => {

@@ -16,6 +16,8 @@ export interface FollowerTools {
   readonly timing: Timing;
   /** How long a run may take to be placed. */
   readonly placementMs: number;
+  /** How long one that is placed may take to start its runner (an image, a template): its wrapper must not have ended. */
+  readonly startMs: number;
   /** Stops a child job without purging it; again is fine. Errors: TransientError, StalledError. */
   stop(child: string, signal: AbortSignal): Promise<void>;
   /**
@@ -163,19 +165,20 @@ export class Follower implements Listener {
   }
 
   #seeToPlacement(message: string | null, { allocations, job }: News): void {
-    const { clock, timing, placementMs } = this.#tools;
+    const { clock, timing, placementMs, startMs } = this.#tools;
     if (this.#stoppedAt !== null || job?.Stop === true) this.#membership.wish(timing.settleMs);
-    if (allocations.length > 0 || this.#stoppedAt !== null) return;
+    if (this.#stoppedAt !== null) return;
+    const limit = allocations.length > 0 ? Math.max(placementMs, startMs) : placementMs;
     this.#unplacedSince ??= clock.monotonic();
     // A stop counts as a submission, so the time of a stopped job says nothing.
     const sinceSubmit = job == null || job.Stop ? 0 : clock.now().getTime() - job.SubmitTime / 1e6;
-    const left = placementMs - Math.max(clock.monotonic() - this.#unplacedSince, sinceSubmit);
+    const left = limit - Math.max(clock.monotonic() - this.#unplacedSince, sinceSubmit);
     if (left > 0) {
       this.#membership.wish(left);
       return;
     }
     this.#notPlaced = message ?? 'the engine gives no reason';
-    this.#stop('a run was not placed in time and is stopped', { reason: this.#notPlaced });
+    this.#stop('a run did not begin in time and is stopped', { reason: this.#notPlaced });
   }
 
   #seeToEnd(reading: Ended, { allocations }: News): void {
@@ -203,9 +206,13 @@ export class Follower implements Listener {
       await this.#tools.drain(this.#run, { allocation, isLast: true, isLost }, this.#over.signal);
     }
     if (this.#over.signal.aborted) return;
-    const isOurs = end.kind === 'not-started' && allocation === null && this.#notPlaced !== null;
-    const seconds = Math.round(this.#tools.placementMs / 1000);
-    const message = `not placed within ${seconds} s: ${this.#notPlaced}`;
+    const isOurs = end.kind === 'not-started' && this.#notPlaced !== null;
+    const { placementMs, startMs } = this.#tools;
+    const inTime = (ms: number) => `within ${Math.round(ms / 1000)} s: ${this.#notPlaced}`;
+    const isPlaced = allocation !== null;
+    const message = isPlaced
+      ? `not started ${inTime(Math.max(placementMs, startMs))}`
+      : `not placed ${inTime(placementMs)}`;
     this.#tell(isOurs ? ended({ kind: 'not-started', message }) : statusOf(reading));
   }
 

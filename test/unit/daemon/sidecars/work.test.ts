@@ -184,6 +184,32 @@ describe('a sidecar that runs', () => {
   });
 });
 
+describe('a run whose command never began', () => {
+  it.each(['ERR_WRAPPER_EXPIRED', 'ERR_SECRET_MISSING', 'ERR_VAULT_UNAVAILABLE'] as const)(
+    '(%s) did nothing about the issue: its rest alone is enough, two hours at most',
+    async (code) => {
+      const bench = reported();
+      const never = { exitCode: 69, reason: code };
+      for (const n of [1, 2, 3, 4, 5, 6]) bench.engine.behaviours.set(`sidecar/reproduce-1-${n}`, never);
+      const stop = new AbortController();
+      const running = bench.process({ loop: { pollSeconds: 60 } }).daemon.run(stop.signal);
+      // 0, 0:30, 1:30, 3:30, 5:30, 7:30
+      await bench.pass(7 * 3_600_000);
+      expect(bench.repo.subjects.filter((subject) => subject.startsWith('sidecar/'))).toHaveLength(5);
+      stop.abort();
+      await bench.drive(running);
+    },
+  );
+
+  it('is none where somebody else had its wrapper: that is looked at first', async () => {
+    const bench = reported();
+    bench.engine.behaviours.set(ID, { exitCode: 69, reason: 'ERR_WRAPPER_USED' });
+    await bench.once();
+    await bench.pass(24 * 3_600_000);
+    expect((await bench.once()).report.results).toEqual([]);
+  });
+});
+
 describe('the comment on the issue', () => {
   function commenting(): SidecarBench {
     const bench = reported();
