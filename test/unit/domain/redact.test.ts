@@ -139,7 +139,7 @@ describe('one secret', () => {
         expect(scrub(one(secret), input, where).toString()).toBe(whole);
         expect(scrub(one(secret), input, [...input.keys()]).toString()).toBe(whole);
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 
@@ -299,7 +299,7 @@ describe('harmless output', () => {
         const output = scrub(createRedactor(secrets), bytes, cuts);
         expect(output.equals(bytes)).toBe(true);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
@@ -314,7 +314,7 @@ describe('harmless output', () => {
         const output = scrub(one(value), input, cuts);
         expect(output.toString()).toBe(input.toString());
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
