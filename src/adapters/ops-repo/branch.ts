@@ -30,7 +30,8 @@ import {
   mergeBases,
 } from './log.ts';
 import { Obtainer } from './obtain.ts';
-import { branchMissing, type Publication, Publisher, type PublisherOptions } from './publish.ts';
+import { type Publication, Publisher } from './publish.ts';
+import { branchMissing, gitBranchCommits, type PublisherOptions } from './publish-commits.ts';
 import { RemoteRefs } from './refs.ts';
 import { verifySignature } from './signature.ts';
 import { diffTrees, entriesAt, listTree } from './tree.ts';
@@ -75,7 +76,7 @@ class Branch implements OpsRepo {
     this.#tags = new ApprovalTags(this.#cache, refs, options.log);
     this.#branch = options.branch;
     this.#gated = options.gated ?? [];
-    const publisher = new Publisher(this.#cache, options, clock);
+    const publisher = new Publisher(gitBranchCommits(this.#cache, options, clock), clock);
     this.#publications = new GroupCommit({
       flush: (group) => publisher.publish(group),
       spacingMs: options.pushSpacingMs,

@@ -2,25 +2,12 @@ import { blobOid, type Oid } from '../../domain/ids.ts';
 import { StalledError, TransientError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { NewFile, PublishAnswer, TreeEntry } from '../../ports/ops-repo.ts';
-import type { Cache } from './cache.ts';
-import { commitTree, writeTree } from './commit.ts';
-import type { CloneOptions } from './git.ts';
 import type { Flush } from './group-commit.ts';
-import { isAncestor } from './log.ts';
-import { push } from './push.ts';
-import { SigningKey } from './signing-key.ts';
-import { entriesAt } from './tree.ts';
+import type { BranchCommits } from './publish-commits.ts';
 
 export interface Publication {
   readonly file: NewFile;
   readonly message: string;
-}
-
-export interface PublisherOptions extends CloneOptions {
-  /** Private SSH key that the commits are signed with, without passphrase and of mode 0600; absent or empty: none are. */
-  readonly signingKeyFile?: string;
-  /** Public half of it that our results are known by; absent: any. With another key in the file nothing is published. */
-  readonly signingPublicKey?: string | undefined;
 }
 
 /**
@@ -28,17 +15,12 @@ export interface PublisherOptions extends CloneOptions {
  * as a plain fast-forward. When somebody else was quicker all of it is done again on what they made; nothing is merged.
  */
 export class Publisher {
-  readonly #cache: Cache;
-  readonly #options: PublisherOptions;
+  readonly #commits: BranchCommits;
   readonly #clock: Clock;
-  readonly #signingKey: SigningKey | undefined;
 
-  constructor(cache: Cache, options: PublisherOptions, clock: Clock) {
-    this.#cache = cache;
-    this.#options = options;
+  constructor(commits: BranchCommits, clock: Clock) {
+    this.#commits = commits;
     this.#clock = clock;
-    const { signingKeyFile: file = '', signingPublicKey: publicKey } = options;
-    this.#signingKey = file === '' ? undefined : new SigningKey({ file, publicKey, searchPath: cache.git.path });
   }
 
   /** For GroupCommit. Throws errors of the port for all of the group. */
@@ -46,38 +28,38 @@ export class Publisher {
     let last: Oid | null = null;
     let doubts = 0;
     for (let round = 0; ; round += 1) {
-      this.#cache.git.closing.throwIfAborted();
+      this.#commits.closing.throwIfAborted();
       const tip = await this.#newestTip();
       // A refusal may hide a landing as well: curl itself repeats a request whose answer it lost.
-      if (last !== null && (await this.#isIn(tip, last))) {
+      if (last !== null && (await this.#commits.isIn(tip, last))) {
         return { answers: await this.#answers(group, tip, last), pushed: true };
       }
-      const { answers, missing } = await this.#cache.whole(() => this.#compare(group, tip));
+      const { answers, missing } = await this.#compare(group, tip);
       if (missing.length === 0) return { answers, pushed: false };
 
-      const { commit, answer } = await this.#cache.whole(() => this.#commitAndPush(missing, tip));
+      const { commit, answer } = await this.#commits.write(
+        missing.map(({ file }) => file),
+        tip,
+        messageOf(missing),
+      );
       if (answer.kind === 'landed') return { answers: await this.#answers(group, commit, commit), pushed: true };
       if (answer.kind === 'refused' && answer.why !== 'moved') throw this.#refusal(answer.why);
       if (answer.kind === 'unknown') doubts += 1;
       if (doubts > MOST_DOUBTS) throw this.#noAnswer();
       last = commit;
-      await this.#clock.sleep(pauseMs(round, this.#clock.random()), this.#cache.git.closing);
+      await this.#clock.sleep(pauseMs(round, this.#clock.random()), this.#commits.closing);
     }
   }
 
-  #isIn(tip: Oid, commit: Oid): Promise<boolean> {
-    return this.#cache.whole(() => isAncestor(this.#cache.git, commit, tip));
-  }
-
   async #newestTip(): Promise<Oid> {
-    const tip = await this.#cache.refresh();
-    if (tip === null) throw branchMissing(this.#cache.git.shown, this.#options.branch);
+    const tip = await this.#commits.refresh();
+    if (tip === null) throw this.#commits.missing();
     return tip;
   }
 
   /** All are there now. `commit` is what is named for those that it brought. */
   async #answers(group: readonly Publication[], tip: Oid, commit: Oid): Promise<readonly PublishAnswer[]> {
-    const { answers } = await this.#cache.whole(() => this.#compare(group, tip));
+    const { answers } = await this.#compare(group, tip);
     return answers.map((answer) => (answer.kind === 'landed' ? { kind: 'landed', commit } : answer));
   }
 
@@ -87,7 +69,7 @@ export class Publisher {
     tip: Oid,
   ): Promise<{ readonly answers: readonly PublishAnswer[]; readonly missing: readonly Publication[] }> {
     const paths = group.flatMap(({ file }) => [file.path, ...foldersAbove(file.path)]);
-    const there = await entriesAt(this.#cache.git, tip, [...new Set(paths)]);
+    const there = await this.#commits.entriesAt(tip, [...new Set(paths)]);
     const missing = new Map<string, Publication>();
     const answers = group.map((one): PublishAnswer => {
       const blob = obstacle(one.file.path, there);
@@ -105,44 +87,20 @@ export class Publisher {
     return { answers, missing: [...missing.values()] };
   }
 
-  #commitAndPush(missing: readonly Publication[], tip: Oid) {
-    const { git } = this.#cache;
-    return this.#cache.exclusively(async () => {
-      const tree = await writeTree(
-        git,
-        tip,
-        missing.map(({ file }) => file),
-      );
-      const message = groupMessage(missing.map((one) => one.message));
-      const { author, branch } = this.#options;
-      const signingKey = this.#signingKey;
-      const date = this.#clock.now();
-      const commit = await commitTree(git, { tree, parents: [tip], message, author, date, signingKey });
-      const answer = await push(git, { commit, ref: `refs/heads/${branch}` });
-      if (answer.kind === 'landed') await this.#cache.landed(commit);
-      return { commit, answer };
-    });
-  }
-
   #refusal(why: 'no-force' | 'forbidden' | 'trouble'): StalledError | TransientError {
-    const place = `${this.#cache.git.shown}, branch ${this.#options.branch}`;
+    const { place } = this.#commits;
     if (why === 'trouble')
       return new TransientError('ERR_GIT_UNAVAILABLE', `${place}: the server could not store the push`);
     return new StalledError('ERR_PUSH_FORBIDDEN', `${place}: the server's rules refuse the push of results`);
   }
 
   #noAnswer(): TransientError {
-    return new TransientError('ERR_GIT_UNAVAILABLE', `${this.#cache.git.shown}: pushes get no answer and do not land`);
+    return new TransientError('ERR_GIT_UNAVAILABLE', `${this.#commits.place}: pushes get no answer and do not land`);
   }
 }
 
 /** A server that takes nothing and says nothing is away, after so many tries. */
 const MOST_DOUBTS = 3;
-
-export function branchMissing(shown: string, branch: string): StalledError {
-  const hint = 'Check url and branch of [ops_repo]; a new repo needs a first commit on the branch.';
-  return new StalledError('ERR_GIT_NOT_FOUND', `${shown} has no branch ${branch}`, { hint });
-}
 
 /** Short at first, because a busy branch is won by being quick; random, so that two of us don't keep step. */
 export function pauseMs(round: number, random: number): number {
@@ -159,6 +117,8 @@ function obstacle(path: string, there: ReadonlyMap<string, TreeEntry>): Oid | nu
   const entries = foldersAbove(path).map((folder) => there.get(folder));
   return entries.find((entry) => entry !== undefined && entry.kind !== 'tree')?.oid ?? null;
 }
+
+const messageOf = (missing: readonly Publication[]) => groupMessage(missing.map(({ message }) => message));
 
 const MOST_NAMED = 200;
 
