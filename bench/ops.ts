@@ -16,7 +16,8 @@ export interface BenchOps {
   /** Commits files on top of the branch, by one fast-import. */
   commit(files: ReadonlyMap<string, string>): Promise<void>;
   git(...args: readonly string[]): Promise<string>;
-  wire(more?: string): Promise<Wired>;
+  /** `url`: another address of it than its path. */
+  wire(more?: string, url?: string): Promise<Wired>;
   remove(): Promise<void>;
 }
 
@@ -42,8 +43,9 @@ export async function makeOps(): Promise<BenchOps> {
     dir,
     remote,
     git,
-    commit: (files) => fastImport(remote, files),
-    wire: (more = '') => wire(configOf(dir, remote, more), { log: silent, cacheDir: path.join(dir, 'state/cache') }),
+    commit: (files) => importFiles(remote, files),
+    wire: (more = '', url = remote) =>
+      wire(configOf(dir, url, more), { log: silent, cacheDir: path.join(dir, 'state/cache') }),
     remove: () => rm(dir, { recursive: true, force: true }),
   };
 }
@@ -74,17 +76,48 @@ ${more}`;
   return read.config;
 }
 
-async function fastImport(remote: string, files: ReadonlyMap<string, string>): Promise<void> {
-  const from = await execute('git', ['-C', remote, 'rev-parse', '--verify', '--quiet', 'main']).then(
+/** One commit on top of a ref of a bare repo. */
+export async function importFiles(
+  remote: string,
+  files: ReadonlyMap<string, string>,
+  ref = 'refs/heads/main',
+): Promise<void> {
+  const from = await execute('git', ['-C', remote, 'rev-parse', '--verify', '--quiet', ref]).then(
     ({ stdout }) => `from ${stdout.trim()}\n`,
     () => '',
   );
   const now = Math.floor(Date.now() / 1000);
-  const parts = [`commit refs/heads/main\ncommitter Bench <bench@localhost> ${now} +0000\ndata 5\nbench\n${from}`];
+  const parts = [`commit ${ref}\ncommitter Bench <bench@localhost> ${now} +0000\ndata 5\nbench\n${from}`];
   for (const [name, content] of files) {
     parts.push(`M 100644 inline ${name}\ndata ${Buffer.byteLength(content)}\n${content}\n`);
   }
   const running = execute('git', ['-C', remote, 'fast-import', '--quiet']);
   running.child.stdin?.end(parts.join(''));
   await running;
+}
+
+/** So many actions that have ended, each with its result. */
+export function finishedActions(count: number, formula = 'bench'): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (let index = 0; index < count; index += 1) {
+    files.set(`vault/actions/done-${index}.toml`, action(`done-${index}`, formula));
+    files.set(`vault/actions/done-${index}.result.json`, `{ "id": "done-${index}", "exit_code": 0 }\n`);
+  }
+  return files;
+}
+
+/** The shell script that a dispatcher of twenty lines would be: fetch, list, and name each action without a result. */
+const SCAN = `set -e
+git fetch --quiet origin main
+git ls-tree -r --name-only FETCH_HEAD vault/actions | awk '
+  /\\.result\\.json$/ { sub(/\\.result\\.json$/, ""); done[$0] = 1; next }
+  /\\.toml$/ { sub(/\\.toml$/, ""); all[$0] = 1 }
+  END { for (one in all) if (!(one in done)) print one }'
+`;
+
+/** A clone that is kept by that script. Each call is one turn of its loop. */
+export async function makeScan(dir: string, remote: string): Promise<() => Promise<string>> {
+  const clone = path.join(dir, 'plain.git');
+  await execute('git', ['clone', '--quiet', '--bare', remote, clone]);
+  return async () => (await execute('sh', ['-c', SCAN], { cwd: clone, maxBuffer: 1 << 28 })).stdout;
 }

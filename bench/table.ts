@@ -8,6 +8,8 @@ export interface Figure {
   readonly unit: string;
   /** What the requirement asks for; null: none is given. */
   readonly target: string | null;
+  /** The same of plain git in the same run, in the same unit; absent: plain git has no such thing. */
+  readonly baseline?: number;
 }
 
 export function print(text: string): void {
@@ -15,9 +17,16 @@ export function print(text: string): void {
 }
 
 export function printTable(figures: readonly Figure[]): void {
-  const rows = figures.map(({ name, value, unit, target }) => [name, `${round(value)} ${unit}`, target ?? '']);
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  for (const row of rows)
+  const head = ['figure', 'measured', 'target', 'plain git'];
+  const rows = figures.map(({ name, value, unit, target, baseline }) => [
+    name,
+    `${round(value)} ${unit}`,
+    target ?? '',
+    baseline === undefined ? '' : `${round(baseline)} ${unit}`,
+  ]);
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
+  for (const row of all)
     print(
       row
         .map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -34,11 +43,6 @@ export async function writeJson(name: string, figures: readonly Figure[]): Promi
     `${JSON.stringify({ at: new Date().toISOString(), node: process.version, figures }, null, 2)}\n`,
   );
   return file;
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 /** Milliseconds that the work took, and what it answered. */

@@ -84,8 +84,10 @@ export function readConfig<S extends SectionSchemas>(input: ConfigInput<S>): Con
     ...schemaProblems(issues, origin),
     ...hiddenSecrets(issues, origin),
   ];
-  if (checked.data !== undefined)
-    problems.push(...crossProblems(checked.data, { ...input, secrets: Object.keys(env.secrets) }, origin));
+  if (checked.data !== undefined) {
+    const name = checked.data.dispatcher.name ?? asName(input.hostname);
+    problems.push(...crossProblems(checked.data, { ...input, secrets: Object.keys(env.secrets), name }, origin));
+  }
   if (problems.length > 0 || checked.data === undefined) return { ok: false, problems: [...problems, ...env.warnings] };
   const config = assemble(checked.data, input, { source, secrets: env.secrets });
   return { ok: true, config: deepFreeze(config), warnings: env.warnings };
@@ -145,7 +147,8 @@ function assemble<S extends SectionSchemas>(
   input: ConfigInput<S>,
   sources: Sources,
 ): Config<S> {
-  const { dispatcher, ops_repo, approval, forge, runner, mounts, limits, http, store, sidecar, sidecar_job } = checked;
+  const { dispatcher, ops_repo, approval, forge, runner, mounts, limits, http, notify, store, sidecar, sidecar_job } =
+    checked;
   const at = (relative: string) => path.resolve(input.cwd, relative);
   const file = (relative: string | null) => (relative === null ? null : at(relative));
   const repo = (url: string) => (isGitPath(url) ? at(url) : url);
@@ -178,7 +181,8 @@ function assemble<S extends SectionSchemas>(
     access: { kind: checked.access.kind },
     store: { url: store.url ?? pathToFileURL(path.join(state_dir, 'store')).href },
     limits,
-    http: { ...http, token_file: file(http.token_file) },
+    http: { ...http, token_file: file(http.token_file), webhook_secret_file: file(http.webhook_secret_file) },
+    notify: { url_file: file(notify.url_file) },
     sidecar,
     sidecar_job,
     sections: ownedSections(checked, input.sections),

@@ -117,6 +117,7 @@ export const CODES = {
   },
   ERR_CLAIMED_ELSEWHERE: { class: 'waiting', hint: 'Another dispatcher runs it; its result will come from there.' },
   ERR_NOT_PLACED: { class: 'waiting', hint: 'The engine had no place for it; look at the reason it gives.' },
+  ERR_RETRY_DUE: { class: 'waiting', hint: 'Its next attempt begins by itself; `cancel` ends it without one.' },
   ERR_SHUTTING_DOWN: { class: 'waiting', hint: 'The dispatcher is stopping; goes on at the next start.' },
   ERR_BACKEND_MISMATCH: { class: 'stalled', hint: 'Start the dispatcher with the engine that runs this attempt.' },
 
@@ -150,6 +151,14 @@ export const CODES = {
   ERR_ACCESS_EXCESS: { class: 'stalled', hint: 'Take away what the dispatcher must not have; `deploy` sets it right.' },
   ERR_ACCESS_UNAVAILABLE: { class: 'transient', hint: 'The secret store does not answer; it is asked again.' },
   ERR_ACCESS_DENIED: { class: 'stalled', hint: 'Check what the secret store allows the dispatcher to do.' },
+  ERR_NOTIFY_UNAVAILABLE: {
+    class: 'transient',
+    hint: 'The receiver of notifications does not answer; it is asked again for ten minutes.',
+  },
+  ERR_NOTIFY_DENIED: {
+    class: 'stalled',
+    hint: "Put the receiver's https address into a file of mode 0600, and name that as url_file of [notify].",
+  },
   ERR_STORE_UNAVAILABLE: { class: 'transient', hint: 'The store does not take the output; it is tried again.' },
   ERR_FENCED: { class: 'stalled', hint: 'Another process runs under this name; stop one of the two.' },
   ERR_LOCKED: { class: 'usage', hint: 'Another process uses this state_dir; stop it or choose another one.' },

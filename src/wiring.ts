@@ -14,12 +14,14 @@ import { createFileRecords } from './adapters/records.ts';
 import { stateLayout } from './adapters/state-dir.ts';
 import { RULE_NAMES } from './approvals/index.ts';
 import type { Config } from './config.ts';
+import { type Breakers, createBreakers } from './daemon/breakers.ts';
 import type { DaemonDeps } from './daemon/daemon.ts';
 import type { Available, SectionSchemas } from './domain/config-sections.ts';
 import type { ApprovalRule } from './ports/approval.ts';
 import type { Decisions } from './ports/decisions.ts';
 import type { Log } from './ports/log.ts';
 import { createInForce } from './story/in-force.ts';
+import { pauseFileOf } from './story/pause.ts';
 import { createWatcher, type Watcher } from './story/world.ts';
 import { createAccess, createEngine, createForge, createStore, wantedOf } from './wiring/adapters.ts';
 import { announceSettings } from './wiring/announce.ts';
@@ -64,15 +66,20 @@ export interface Wired extends Omit<DaemonDeps, 'onResult' | 'onStep'> {
 
 /** Opens nothing outside but the clones; throws UsageError for what only shows when parts meet. */
 export async function wire(config: Config, options: WireOptions): Promise<Wired> {
-  const { log } = options;
   const clock = systemClock;
+  const breakers = breakersOf(config, options.log);
+  const log = breakers.quieten(options.log);
   const layout = stateLayout(config.dispatcher.state_dir);
   const wanted = wantedOf(config);
   const tools = { stateDir: layout.root, clock, log, wanted };
   const instance = randomBytes(8).toString('hex');
-  const git = await openGit(config, layout.root, { ...options, instance });
+  const opened = await openGit(config, layout.root, { ...options, log, instance });
+  const git = {
+    opsRepo: breakers.guard('opsRepo', opened.opsRepo),
+    journal: breakers.guard('journal', opened.journal),
+  };
   const { opsRepo, journal } = git;
-  const forge = createForge(config, log);
+  const forge = breakers.guard('forge', createForge(config, log));
   const rules = rulesOf(config, { opsRepo, forge, clock });
   const sidecars = sidecarSettings(config, log);
   return {
@@ -83,12 +90,13 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
       inFlight: config.limits.in_flight,
       dispatchesPerMinute: config.limits.dispatches_per_minute,
     },
+    breakers,
     parts: {
       opsRepo,
       journal,
-      engine: createEngine(config, tools),
-      access: createAccess(config, tools),
-      store: createStore(config, { ...tools, token: null }),
+      engine: breakers.guard('engine', createEngine(config, tools)),
+      access: breakers.guard('access', createAccess(config, tools)),
+      store: breakers.guard('store', createStore(config, { ...tools, token: null })),
       records: createFileRecords(layout.runs),
       control: createFileControl(layout.root, () => clock.now()),
       clock,
@@ -101,8 +109,14 @@ export async function wire(config: Config, options: WireOptions): Promise<Wired>
     },
     announce: announceSettings(config),
     ...(sidecars === null ? {} : { sidecars }),
-    close: git.close,
+    close: opened.close,
   };
+}
+
+/** Around every port that talks to a service; `log` is told of outages. */
+function breakersOf({ ops_repo }: Config, log: Log): Breakers {
+  const journalApart = (ops_repo.journal_url ?? ops_repo.url) !== ops_repo.url;
+  return createBreakers({ clock: systemClock, log }, { journalApart });
 }
 
 /** Branch and journal; in the same repo a poll of both is one request. */
@@ -120,6 +134,7 @@ async function openGit(config: Config, stateDir: string, options: WireOptions & 
       ...(url === git.url ? { refs } : {}),
       journalRef: config.ops_repo.journal_ref,
       instance: options.instance,
+      looksOnly: options.looksOnly === true,
       dispatcher: config.dispatcher.name,
       tombstoneDays: config.limits.approval_days + 1,
     },
@@ -153,7 +168,7 @@ function watcherOf(
     paths: { formulasDir: formulas_dir, policyFile: policy_file, projectFiles: projectFiles(config) },
     decisions,
   });
-  const pauseFile = `${path.posix.dirname(actions_dir)}/PAUSE`;
+  const pauseFile = pauseFileOf(actions_dir);
   return createWatcher({
     opsRepo,
     journal,
@@ -175,8 +190,8 @@ async function gitOptions(config: Config, stateDir: string, options: WireOptions
     acceptedTipFile: options.acceptedTipFile ?? path.join(stateDir, 'accepted-tip'),
     username: ops_repo.username,
     tokenFile: await tokenFile(config, options.cacheDir),
-    sshKeyFile: ops_repo.ssh_key_file ?? '',
-    knownHostsFile: ops_repo.known_hosts_file ?? '',
+    sshKeyFile: ops_repo.ssh_key_file,
+    knownHostsFile: ops_repo.known_hosts_file,
     author: ops_repo.author,
     signingKeyFile: ops_repo.signing_key_file ?? '',
     signingPublicKey: await signingPublicKey(config, options.looksOnly === true),
@@ -188,9 +203,9 @@ async function gitOptions(config: Config, stateDir: string, options: WireOptions
 }
 
 /** Git reads the token from a 0600 file and from nowhere else; one that the environment gave is put into one. */
-async function tokenFile(config: Config, cacheDir: string): Promise<string> {
+async function tokenFile(config: Config, cacheDir: string): Promise<string | null> {
   const given = config.secrets['ops_repo.token'];
-  if (given === undefined) return config.ops_repo.token_file ?? '';
+  if (given === undefined) return config.ops_repo.token_file;
   const file = path.join(cacheDir, 'ops-repo-token');
   await mkdirDurably(cacheDir);
   await writeDurably(file, given.reveal());
@@ -206,6 +221,7 @@ function storySettings(config: Config, wanted: Wanted, instance: string): Daemon
   return {
     dispatcher: config.dispatcher.name,
     instance,
+    peers: config.dispatcher.peers,
     requirements: { low: approval.low, medium: approval.medium, high: approval.high },
     branch: ops_repo.branch,
     actionsDir: ops_repo.actions_dir,

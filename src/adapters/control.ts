@@ -1,4 +1,4 @@
-import { watch } from 'node:fs';
+import { statSync, watch } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
@@ -21,6 +21,10 @@ export function createFileControl(stateDir: string, now: () => Date): Control {
   const pauseFile = path.join(dir, 'pause.json');
   // Only ids of sidecars have a slash, and no id has a tilde.
   const stopFile = (id: string) => path.join(dir, `cancel-${id.replaceAll('/', '~')}.json`);
+  // Ids come from the journal too, where anybody may have written them: what is none names no file. Thousands are asked
+  // for at a start, and hardly one is there: finding that out costs a twentieth of an open that fails.
+  const stopRequest = async (id: string): Promise<StopRequest | null> =>
+    isRunId(id) && isThere(stopFile(id)) ? readJson(stopFile(id), stopSchema) : null;
 
   return {
     paused: () => readJson(pauseFile, pauseSchema),
@@ -29,8 +33,16 @@ export function createFileControl(stateDir: string, now: () => Date): Control {
       await writeDurably(pauseFile, JSON.stringify({ by, at: now().toISOString() }));
     },
     resume: () => rm(pauseFile, { force: true }),
-    // Ids come from the journal too, where anybody may have written them: what is none names no file.
-    stopRequest: async (id): Promise<StopRequest | null> => (isRunId(id) ? readJson(stopFile(id), stopSchema) : null),
+    stopRequest,
+    async stopRequests() {
+      const wishes = new Map<string, StopRequest>();
+      for (const name of await namesIn(dir)) {
+        const id = STOP_FILE.exec(name)?.[1]?.replaceAll('~', '/');
+        const wish = id === undefined ? null : await stopRequest(id);
+        if (id !== undefined && wish !== null) wishes.set(id, wish);
+      }
+      return wishes;
+    },
     async requestStop(id, request) {
       if (!isRunId(id)) throw new Error('not the id of an action or sidecar');
       await mkdirDurably(dir);
@@ -50,6 +62,19 @@ export function createFileControl(stateDir: string, now: () => Date): Control {
       })().catch(() => undefined);
     },
   };
+}
+
+const isThere = (file: string): boolean => statSync(file, { throwIfNoEntry: false }) !== undefined;
+
+const STOP_FILE = /^cancel-(.+)\.json$/;
+
+async function namesIn(dir: string): Promise<readonly string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
 }
 
 /** null: there is none, or it is no wish of ours. */

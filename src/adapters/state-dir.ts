@@ -2,7 +2,7 @@ import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
-import { UsageError } from '../errors.ts';
+import { TransientError, UsageError } from '../errors.ts';
 import { createDurably, isErrno, mkdirDurably, sweepTemporaries, writeDurably } from './durable-file.ts';
 import { isAlive, ownIdentity, readBootId, readPidNamespace } from './process-identity.ts';
 
@@ -39,10 +39,20 @@ export interface StateDir {
 
 /**
  * Makes the directories and takes the lock: one process uses a state_dir. Throws UsageError (ERR_LOCKED) while another
- * one holds it. Whoever gets an answer holds it until `release` or its own death.
+ * one holds it, TransientError (ERR_STORE_UNAVAILABLE) while the disk is full. Whoever gets an answer holds it until `release` or its own death.
  */
 export async function openStateDir(stateDir: string): Promise<StateDir> {
-  const layout = stateLayout(stateDir);
+  try {
+    return await takeStateDir(stateLayout(stateDir));
+  } catch (error) {
+    if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
+    throw new TransientError('ERR_STORE_UNAVAILABLE', 'cannot take the lock of state_dir: the disk is full', {
+      cause: error,
+    });
+  }
+}
+
+async function takeStateDir(layout: StateLayout): Promise<StateDir> {
   // A run under another uid has to pass through the root and runs/ to its own directory, but can list neither.
   await mkdirDurably(layout.root, 0o711);
   await mkdirDurably(layout.cache);

@@ -13,6 +13,7 @@ import { bad, type Finding, failed, finding, good, warning } from './doctor-find
 import { forgeFindings, repoFindings } from './doctor-forge.ts';
 import { checkPushes } from './doctor-git.ts';
 import { checkStateDir } from './doctor-machine.ts';
+import { notifyFindings } from './doctor-notify.ts';
 import { ruleFindings, slotFindings, trackerFindings } from './doctor-sidecar.ts';
 import { olderResultFindings, signingFindings } from './doctor-signing.ts';
 import { rulesFindings, worldFindings } from './doctor-world.ts';
@@ -30,6 +31,7 @@ export async function examine(io: Io, options: GlobalOptions): Promise<readonly 
     ...(await checkStateDir(config)),
     ...rulesFindings(config),
     ...(await signingFindings(config.ops_repo)),
+    ...(await notifyFindings(config)),
   ];
   const scratch = await mkdtemp(path.join(tmpdir(), 'edge-doctor-'));
   try {

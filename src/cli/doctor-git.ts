@@ -18,8 +18,8 @@ export async function checkPushes(
     dir: scratch,
     username: ops_repo.username,
     tokenFile: await tokenFile(config, scratch),
-    sshKeyFile: ops_repo.ssh_key_file ?? '',
-    knownHostsFile: ops_repo.known_hosts_file ?? '',
+    sshKeyFile: ops_repo.ssh_key_file,
+    knownHostsFile: ops_repo.known_hosts_file,
     author: ops_repo.author,
     timeoutMs: TIMEOUT_MS,
     pushSpacingMs: 0,
@@ -33,9 +33,9 @@ export async function checkPushes(
 const TIMEOUT_MS = 60_000;
 
 /** Git reads the token from a 0600 file and from nowhere else. */
-async function tokenFile(config: Config, scratch: string): Promise<string> {
+async function tokenFile(config: Config, scratch: string): Promise<string | null> {
   const given = config.secrets['ops_repo.token'];
-  if (given === undefined) return config.ops_repo.token_file ?? '';
+  if (given === undefined) return config.ops_repo.token_file;
   const file = path.join(scratch, 'token');
   await writeFile(file, given.reveal(), { mode: 0o600 });
   return file;

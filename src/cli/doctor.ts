@@ -3,20 +3,23 @@ import type { CliCommand } from './command.ts';
 import { examine } from './doctor-examine.ts';
 import { type Finding, WARNING } from './doctor-finding.ts';
 import { acceptHistory } from './doctor-history.ts';
+import { takeOver } from './doctor-take-over.ts';
 import { type Colour, EXIT, type ExitCode, type GlobalOptions, type Io, paint, printJson } from './io.ts';
 import { margin, printBeside } from './layout.ts';
 
 export function doctorCommand(): CliCommand {
   const command = new Command('doctor')
     .description('checks every outside thing that the daemon needs, and says how to mend it')
-    .option('--accept-history', 'accept a branch that was rewritten: its tip counts as seen from now on');
+    .option('--accept-history', 'accept a branch that was rewritten: its tip counts as seen from now on')
+    .option('--take-over <name>', 'go on with what another dispatcher held that is dead');
   return { command, run: doctor };
 }
 
-type DoctorOptions = GlobalOptions & { readonly acceptHistory?: boolean };
+type DoctorOptions = GlobalOptions & { readonly acceptHistory?: boolean; readonly takeOver?: string };
 
 async function doctor(io: Io, options: DoctorOptions): Promise<ExitCode> {
   if (options.acceptHistory === true) return acceptHistory(io, options);
+  if (options.takeOver !== undefined) return takeOver(io, options, options.takeOver);
   const findings = await examine(io, options);
   if (options.json === true) printJson(io, { checks: findings.map(({ check }) => check) });
   else printFindings(io, findings);

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { Writable } from 'node:stream';
-import type { Result } from '../domain/result.ts';
 import type { LogStream } from '../ports/engine.ts';
 import { type Io, quoted } from './io.ts';
+import type { Place, Places } from './log-places.ts';
 import { StderrFilter } from './stderr-filter.ts';
 
 /**
@@ -29,6 +29,11 @@ export class LogOutput {
     this.#token = token;
     this.#filter = new StderrFilter(key);
     this.#states = freshStates();
+  }
+
+  /** Of the attempt that was shown; null: none was. */
+  get token(): string | null {
+    return this.#token;
   }
 
   /** Bytes taken by `put`. */
@@ -84,12 +89,11 @@ export class LogOutput {
     }
   }
 
-  asJson(id: string, state: string, output: Result['output']): Readonly<Record<string, unknown>> {
+  /** `places`: null where there is no output. */
+  asJson(id: string, state: string, places: Places | null): Readonly<Record<string, unknown>> {
     const part = (stream: LogStream) => ({
       text: Buffer.concat(this.#states[stream].gathered).toString('utf8'),
-      bytes: output?.[stream].bytes ?? this.#states[stream].shown,
-      complete: output?.[stream].complete ?? false,
-      uri: output?.[stream].uri ?? null,
+      ...(places?.[stream] ?? NOWHERE),
     });
     return { id, state, stdout: part('stdout'), stderr: part('stderr') };
   }
@@ -115,6 +119,8 @@ export class LogOutput {
     if (hasRoom === false && target instanceof Writable) await once(target, 'drain');
   }
 }
+
+const NOWHERE: Place = { uri: null, bytes: 0, sha256: null, complete: false, missing: 0, why: null };
 
 interface StreamState {
   taken: number;

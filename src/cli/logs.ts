@@ -1,15 +1,18 @@
 import { Command } from 'commander';
-import { isAttemptToken, sidecarNameOf } from '../domain/ids.ts';
+import { isAttemptToken } from '../domain/ids.ts';
 import type { Result } from '../domain/result.ts';
+import { UsageError } from '../errors.ts';
 import type { LogStream } from '../ports/engine.ts';
 import type { CliCommand } from './command.ts';
-import { explainAction, explainBegun } from './explain-action.ts';
+import { candidateOf, explainAction, explainBegun } from './explain-action.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, quoted } from './io.ts';
 import { LogOutput } from './log-output.ts';
+import { keptPlace, livePlaces, measured, type Taken, tellPlaces } from './log-places.ts';
 import { lookAgain, type Observed, observe } from './observe.ts';
 import { describeUnreadable, liveEntries, type ObservedAction, readResult } from './observed-action.ts';
 import { elsewhere, findRun } from './observed-live.ts';
 import { isSidecarText, sidecarRun, sidecarTarget } from './sidecar-target.ts';
+import { explainIssue } from './why-issue.ts';
 
 export function logsCommand(): CliCommand {
   const command = new Command('logs')
@@ -70,8 +73,8 @@ const LOOK_EVERY_MS = 1000;
 async function fromEngine(id: string, { output, observed }: Shown, signal: AbortSignal): Promise<boolean> {
   const entry = (await liveEntries(observed)).find((live) => live.id === id);
   if (entry === undefined) {
-    // Throws for an id of no action.
-    await stateOf(id, observed, signal);
+    // Throws for an id of no action; of a sidecar that has not begun, its issue was asked for before.
+    if (!isSidecarText(id)) candidateOf(id, observed);
     return false;
   }
   const { run } = await findRun(entry, observed);
@@ -95,30 +98,33 @@ async function fromStore(io: Io, result: Result, shown: Shown): Promise<ExitCode
   }
   // A stderr that was not proven whole may still end with the runner's own words.
   output.begin(result.attempt.token, null);
-  const whole = [await takeStored('stdout', result.output, shown), await takeStored('stderr', result.output, shown)];
+  const { stdout, stderr } = result.output;
+  const { dispatcher, limits } = shown.observed.config;
+  const here = { dispatcher: dispatcher.name, logBytes: limits.log_bytes };
+  const places = {
+    stdout: keptPlace(stdout, result, await takeStored('stdout', stdout, shown), here),
+    stderr: keptPlace(stderr, result, await takeStored('stderr', stderr, shown), here),
+  };
   await output.end();
-  if (options.json === true) printJson(io, output.asJson(result.id, result.outcome, result.output));
-  for (const stream of ['stdout', 'stderr'] as const) {
-    const { bytes, complete, uri } = result.output[stream];
-    const proven = complete ? 'complete' : 'not proven to be complete';
-    io.stderr.write(`${stream}: ${bytes} bytes, ${proven}, ${quoted(uri ?? 'not kept')}\n`);
-  }
-  if (whole.every((each) => each)) return EXIT.ok;
-  io.stderr.write(`the store does not hold it any more; the end of it, from the result:\n${lines(result.logs)}\n`);
-  return EXIT.problems;
+  if (options.json === true) printJson(io, output.asJson(result.id, result.outcome, places));
+  const isHere = [places.stdout, places.stderr].every(({ why, complete }) => why === null || !complete);
+  const isWhole = [places.stdout, places.stderr].every(({ missing }) => missing === 0);
+  if (!isWhole) io.stderr.write(`the end of it, from the result:\n${lines(result.logs)}\n`);
+  tellPlaces(io, places);
+  return isHere && isWhole ? EXIT.ok : EXIT.problems;
 }
 
-/** False: the store has lost it. */
+/** null: the store has lost it, or is another one. */
 async function takeStored(
   stream: LogStream,
-  kept: NonNullable<Result['output']>,
+  { uri, complete }: NonNullable<Result['output']>[LogStream],
   { output, observed }: Shown,
-): Promise<boolean> {
-  const { uri, bytes, complete } = kept[stream];
+): Promise<Taken | null> {
   const content = uri === null ? null : await observed.context.store.get(uri);
-  if (content === null) return bytes === 0;
-  await output.take(stream, content, { isProven: complete });
-  return true;
+  if (content === null) return null;
+  const whole = measured(content);
+  await output.take(stream, whole.content, { isProven: complete });
+  return whole.taken();
 }
 
 const lines = (text: string) =>
@@ -127,13 +133,14 @@ const lines = (text: string) =>
     .map((line) => `  ${quoted(line)}`)
     .join('\n');
 
-async function soFar(io: Io, id: string, { output, options }: Shown): Promise<ExitCode> {
+async function soFar(io: Io, id: string, { output, observed, options }: Shown): Promise<ExitCode> {
   const { hasEnded } = output;
   await output.end();
-  if (options.json === true) printJson(io, output.asJson(id, 'running', null));
-  const sizes = `${output.bytes('stdout')} bytes of stdout, ${output.bytes('stderr')} of stderr`;
+  const places = await livePlaces(output.token, (stream) => output.bytes(stream), observed);
+  if (options.json === true) printJson(io, output.asJson(id, 'running', places));
   const where = hasEnded ? 'has ended, its result is not recorded yet' : 'is running (-f follows it)';
-  io.stderr.write(`${id} ${where}; this is what is there now: ${sizes}\n`);
+  io.stderr.write(`${id} ${where}; this is what is there now\n`);
+  tellPlaces(io, places);
   return EXIT.ok;
 }
 
@@ -149,13 +156,14 @@ async function notStarted(io: Io, id: string, { output, observed, options }: Sho
 
 type State = Pick<ObservedAction, 'id' | 'state' | 'reason'> & { readonly more?: string };
 
-/** Of a sidecar that has not begun `why` tells more: the forge would have to be asked. */
+/** Throws UsageError (ERR_NOT_FOUND) for what there is not: an action, an issue (the forge is asked), a rule for it. */
 async function stateOf(id: string, observed: Observed, signal: AbortSignal): Promise<State> {
   const begun = isSidecarText(id) ? await explainBegun(id, observed, signal) : null;
   if (begun !== null || !isSidecarText(id)) return begun ?? explainAction(id, observed, signal);
-  const { formula = '', issue = 0 } = sidecarNameOf(id) ?? {};
-  const more = `: \`why sidecar/${formula}-${issue}\` tells what it waits for`;
-  return { id, state: 'pending', reason: null, more };
+  const { formula, rule, issue } = sidecarTarget(id, observed);
+  if (rule === null) throw new UsageError('ERR_NOT_FOUND', `no [[sidecar]] has the formula ${formula} any more`);
+  const { reason } = await explainIssue(rule, issue, observed, signal);
+  return { id, state: 'pending', reason, more: `: \`why sidecar/${formula}-${issue}\` tells more` };
 }
 
 function tellWaiting(io: Io, state: State): void {

@@ -139,10 +139,14 @@ function readOnly(journal: Journal): Journal {
   return {
     refresh: (signal) => journal.refresh(signal),
     view: () => journal.view(),
+    age: () => journal.age(),
     claim: never,
     update: never,
     end: never,
     adopt: never,
+    adoptGiven: never,
+    renew: never,
+    takeOver: never,
   };
 }
 

@@ -1,6 +1,8 @@
-import { pauseReason, wantingOf } from '../daemon/loop.ts';
+import { Authors } from '../daemon/authors.ts';
 import { chooseStarts, holdersOf } from '../daemon/slots.ts';
+import { authorsOf, wantingOf } from '../daemon/starts.ts';
 import { parseAction } from '../domain/action.ts';
+import { isOver, isResting, mostAttempts, type RestingRecord } from '../domain/attempt-record.ts';
 import { isOid, sidecarNameOf } from '../domain/ids.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import { type Result, resultSchema } from '../domain/result.ts';
@@ -10,8 +12,10 @@ import type { TreeEntry } from '../ports/ops-repo.ts';
 import type { StoryContext } from '../story/context.ts';
 import { checkSecrets } from '../story/grant-access.ts';
 import { type Ended, noOrNotYet } from '../story/no-or-not-yet.ts';
+import { pauseReason } from '../story/pause.ts';
 import { type ReadAction, readAction } from '../story/read-action.ts';
 import { reason } from '../story/reasons.ts';
+import { nextOf, restingNote } from '../story/retry.ts';
 import { judgeAction, type Ready } from '../story/run-action.ts';
 import { isWaiting, type Waiting } from '../story/waiting.ts';
 import type { Candidate } from '../story/world.ts';
@@ -34,6 +38,8 @@ export interface ObservedAction {
   readonly formula: string | null;
   readonly blob: string | null;
   readonly attempt: number | null;
+  /** How many attempts there may be; absent: no earlier one has failed. */
+  readonly attempts?: number | undefined;
   /** The engine's name of the run. */
   readonly run: string | null;
   /** What a sidecar works on; of actions absent. null: nobody here knows it any more. */
@@ -58,7 +64,10 @@ export async function judgeAll(
   const paused = await pauseReason(world, context);
   const own = { dispatcher: config.dispatcher.name, now: context.clock.now() };
   const limits = { inFlight: settings.inFlight, startsLeft: settings.dispatchesPerMinute };
-  const { held } = chooseStarts(ready.map(wantingOf), holdersOf(world.journal, new Map(), own), limits);
+  const holders = holdersOf(world.journal, new Map(), own);
+  const authors = await authorsOf(new Authors(context.opsRepo), { ready, holders, world });
+  const wanting = ready.map((one) => wantingOf(one, authors));
+  const { held } = chooseStarts(wanting, holders, limits, { authorOf: authors, last: new Map() });
   for (const { read } of ready) {
     const { id } = read.candidate;
     const slot = held.get(id);
@@ -87,7 +96,7 @@ export async function waitingCandidates({ world, context }: Observed): Promise<r
   const waiting: Candidate[] = [];
   for (const candidate of candidates.values()) {
     const entry = journal.entries.get(candidate.id);
-    if (entry === undefined || (await isUnstarted(entry, context))) waiting.push(candidate);
+    if (entry === undefined || (await awaitsNext(entry, candidates, context))) waiting.push(candidate);
   }
   return waiting.toSorted((a, b) => a.committedAt.localeCompare(b.committedAt) || a.id.localeCompare(b.id));
 }
@@ -95,8 +104,10 @@ export async function waitingCandidates({ world, context }: Observed): Promise<r
 /** Live attempts; one whose result is in the repo already is none any more, unless somebody else wrote that. */
 export async function liveEntries(observed: Observed): Promise<readonly JournalEntry[]> {
   const live: JournalEntry[] = [];
-  for (const entry of observed.world().journal.entries.values()) {
-    if (!(await isRecorded(entry.id, observed)) && !(await isUnstarted(entry, observed.context))) live.push(entry);
+  const { journal, candidates } = observed.world();
+  for (const entry of journal.entries.values()) {
+    if (await awaitsNext(entry, candidates, observed.context)) continue;
+    if (!(await isRecorded(entry.id, observed))) live.push(entry);
   }
   return live.toSorted((a, b) => a.claimed_at.localeCompare(b.claimed_at));
 }
@@ -108,9 +119,14 @@ async function isRecorded(id: string, { world, context }: Observed): Promise<boo
   return (await context.ownResults.judge(tips.tip, [result])).get(result.path)?.kind === 'own';
 }
 
-/** This host knows that the attempt never started: its action waits for the next one. */
-async function isUnstarted(entry: JournalEntry, context: Observed['context']): Promise<boolean> {
-  return (await context.records.load(entry.token))?.unstarted === true;
+/** This host knows that the attempt never started, or keeps its end: its action waits for the next one. */
+async function awaitsNext(
+  entry: JournalEntry,
+  candidates: ReadonlyMap<string, Candidate>,
+  context: Observed['context'],
+): Promise<boolean> {
+  const record = await context.records.load(entry.token);
+  return record !== null && isOver(record) && (!isResting(record) || candidates.has(entry.id));
 }
 
 export async function describeWaiting(
@@ -119,17 +135,33 @@ export async function describeWaiting(
   observed: Observed,
 ): Promise<ObservedAction> {
   const read = verdict.kind === 'ready' ? verdict.read : await readOrNull(candidate, observed);
+  const resting = await restingNote(candidate.id, observed.context);
   return {
     id: candidate.id,
-    state: verdict.kind === 'ended' ? verdict.outcome : verdict.kind === 'ready' ? 'ready' : 'pending',
-    reason: verdict.kind === 'ready' ? null : shown(verdict.reason),
+    state: stateOf(verdict, resting),
+    reason: reasonOfWaiting(verdict, resting),
     since: candidate.committedAt,
     tier: read?.tier ?? null,
     formula: read?.formula.name ?? (await formulaOf(candidate.file.entry.oid, candidate.file.path, observed)),
     blob: candidate.file.entry.oid,
-    attempt: null,
+    ...(resting === null
+      ? { attempt: null }
+      : { attempt: resting.entry.attempt, attempts: mostAttempts(resting) ?? undefined }),
     run: null,
   };
+}
+
+/** A no to another attempt makes the end of the last one the action's. */
+function stateOf(verdict: Verdict, resting: RestingRecord | null): string {
+  if (verdict.kind !== 'ended') return verdict.kind === 'ready' ? 'ready' : 'pending';
+  return verdict.outcome === 'cancelled' ? 'cancelled' : (resting?.kept.result.outcome ?? verdict.outcome);
+}
+
+function reasonOfWaiting(verdict: Verdict, resting: RestingRecord | null): ObservedAction['reason'] {
+  if (verdict.kind === 'ready') return null;
+  const why = shown(verdict.reason);
+  if (resting === null || verdict.kind === 'ended' || why.code === 'ERR_RETRY_DUE') return why;
+  return { ...why, message: `${nextOf(resting)} is due: ${why.message}` };
 }
 
 export async function describeEnded(id: string, at: TreeEntry, observed: Observed): Promise<ObservedAction> {

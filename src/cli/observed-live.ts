@@ -1,4 +1,4 @@
-import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { type AttemptRecord, mostAttempts } from '../domain/attempt-record.ts';
 import { isAttemptToken, sidecarNameOf } from '../domain/ids.ts';
 import type { JournalEntry } from '../domain/journal.ts';
 import type { Reason, Run, RunStatus } from '../domain/run.ts';
@@ -21,6 +21,7 @@ export async function describeLive(entry: JournalEntry, observed: Observed): Pro
     ...(record === null ? { tier: null, formula: await formulaOfLive(entry, observed) } : formulaFacts(record)),
     blob: entry.blob,
     attempt: entry.attempt,
+    ...(record?.kept === undefined ? {} : { attempts: mostAttempts(record) ?? undefined }),
     run: found.run?.id ?? entry.run_id ?? null,
     ...(record?.sidecar === undefined ? issueOfRun(entry.id, observed) : issuePart(entry.id, record.sidecar)),
   };

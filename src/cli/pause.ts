@@ -12,6 +12,8 @@ export function pauseCommand(): CliCommand {
   return { command, run: pause };
 }
 
+const MEANING = 'nothing new starts until `resume`, what runs goes on';
+
 async function pause(io: Io, options: GlobalOptions): Promise<ExitCode> {
   const config = configOf(io, options);
   const { root } = stateLayout(config.dispatcher.state_dir);
@@ -22,7 +24,11 @@ async function pause(io: Io, options: GlobalOptions): Promise<ExitCode> {
   if (before === null) await control.pause(userName());
   const paused = before ?? (await control.paused());
   if (options.json === true) printJson(io, { paused });
-  else if (before === null) printLine(io, `paused ${config.dispatcher.name}: nothing new starts, what runs goes on`);
-  else printLine(io, `${config.dispatcher.name} was paused before, by ${quoted(before.by)} at ${quoted(before.at)}`);
+  else if (before === null) printLine(io, `paused ${config.dispatcher.name}: ${MEANING}`);
+  else
+    printLine(
+      io,
+      `${config.dispatcher.name} is paused already, by ${quoted(before.by)} since ${quoted(before.at)}: ${MEANING}`,
+    );
   return EXIT.ok;
 }

@@ -1,7 +1,7 @@
-import { pauseReason } from '../daemon/loop.ts';
 import { tagCommand } from '../domain/approval-tag.ts';
 import { isOid } from '../domain/ids.ts';
 import { commandLine, type Plan, requirementText } from '../domain/plan.ts';
+import { pauseReason } from '../story/pause.ts';
 import { planAction } from '../story/plan-action.ts';
 import { afterPush, type Planned } from '../story/planned.ts';
 import { type Io, paint, printLine, quoted } from './io.ts';
@@ -61,6 +61,7 @@ function printRun(io: Io, run: NonNullable<Plan['run']>): void {
   printFact(io, 'run', `job ${run.job} on ${run.engine}${mounts}${group}`);
   const [timeout, whole] = [run.timeout_seconds / 60, run.deadline_seconds / 60];
   printFact(io, 'time', `${timeout} min for the command; over ${whole} min after its claim at the latest`);
+  if (run.attempts !== undefined) printFact(io, 'attempts', `at most ${run.attempts}, while they fail`);
 }
 
 function needsOf({ required, rules, approvers }: NonNullable<Plan['approval']>): string {

@@ -1,8 +1,8 @@
-import path from 'node:path';
 import { Command } from 'commander';
 import { systemClock } from '../adapters/clock.ts';
 import { createFileControl } from '../adapters/control.ts';
 import { stateLayout } from '../adapters/state-dir.ts';
+import { branchPause } from '../story/pause.ts';
 import type { CliCommand } from './command.ts';
 import { EXIT, type ExitCode, type GlobalOptions, type Io, printJson, printLine, quoted } from './io.ts';
 import { configOf, observe, requireOwnStateDir } from './observe.ts';
@@ -23,12 +23,13 @@ async function resume(io: Io, options: GlobalOptions): Promise<ExitCode> {
   const { name } = config.dispatcher;
   if (options.json !== true) {
     const said =
-      before === null ? `${name} was not paused` : `resumed ${name}, paused by ${quoted(before.by)} at ${before.at}`;
+      before === null
+        ? `${name} was not paused by \`pause\``
+        : `resumed ${name}, which ${quoted(before.by)} had paused at ${quoted(before.at)}`;
     printLine(io, said);
   }
-  const held = await observe(io, options, async (observed) => observed.world().pausedByBranch);
-  const file = `${path.posix.dirname(config.ops_repo.actions_dir)}/PAUSE`;
-  if (options.json === true) printJson(io, { paused: null, paused_by_branch: held });
-  else if (held) printLine(io, `still paused: ${config.ops_repo.branch} holds ${file}; remove it there`);
-  return held ? EXIT.problems : EXIT.ok;
+  const held = await observe(io, options, ({ world, context }) => branchPause(world(), context));
+  if (options.json === true) printJson(io, { paused: null, paused_by_branch: held !== null, pause_file: held });
+  else if (held !== null) printLine(io, `still paused: ${quoted(held.message)}. ${held.hint ?? ''}`);
+  return held === null ? EXIT.ok : EXIT.problems;
 }

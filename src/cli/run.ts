@@ -1,14 +1,20 @@
 import path from 'node:path';
+import process from 'node:process';
 import { Command } from 'commander';
+import { writeDaemonState } from '../adapters/daemon-state.ts';
 import { openStateDir } from '../adapters/state-dir.ts';
 import type { Config } from '../config.ts';
 import { type CheckedService, type Checks, createChecks, isLocal, verdictOf } from '../daemon/checks.ts';
 import { createDaemon, type OnceReport } from '../daemon/daemon.ts';
+import type { HookTools } from '../daemon/http/hooks.ts';
+import { keepTelling } from '../daemon/tell-state.ts';
 import type { Check } from '../domain/check.ts';
+import type { DaemonState } from '../domain/daemon-state.ts';
 import { StalledError, TransientError } from '../errors.ts';
 import { createLog, type Logger } from '../log.ts';
 import type { Forge } from '../ports/forge.ts';
 import type { IssueTracker } from '../ports/issues.ts';
+import { notificationsOf, webhookSecretOf } from '../wiring/notify.ts';
 import { type Wired, wire } from '../wiring.ts';
 import type { CliCommand } from './command.ts';
 import { ensureEmbeddedRepo } from './embedded.ts';
@@ -64,12 +70,21 @@ async function start(wired: Wired, log: Logger, io: Io, options: RunOptions): Pr
     ...(isLocal(access) ? [] : [{ name: 'access' as const, check: (signal?: AbortSignal) => access.check(signal) }]),
     ...(forge === null ? [] : [forgeService(forge, [...(wired.sidecars?.trackers.values() ?? [])])]),
   ];
-  const checks = createChecks(services, { clock, log });
+  const checks = createChecks(services, { clock, log: wired.parts.log });
   const problems = await findProblems(wired, checks, io.signal);
   if (problems.length > 0) return refuse(problems, log, io, options);
   if (options.once !== true) return watch(wired, checks, log, io);
-  const daemon = createDaemon({ ...wired, hold: () => checks.reasons() });
-  return printReport(io, options, await daemon.once(io.signal));
+  const told = notificationsOf(wired.config, { log, count: () => undefined });
+  const daemon = createDaemon({
+    ...wired,
+    hold: () => checks.reasons(),
+    onResult: (result) => told?.recorded(result),
+  });
+  try {
+    return printReport(io, options, await daemon.once(io.signal));
+  } finally {
+    await told?.close();
+  }
 }
 
 /** Its outage holds back the rules that ask it, and these say so themselves. */
@@ -111,7 +126,10 @@ async function watch(wired: Wired, checks: Checks, log: Logger, io: Io): Promise
   const { CONTENT_TYPE, createMetrics } = await import('../daemon/http/metrics.ts');
   const build = { version: VERSION, engine: parts.engine.kind, access: parts.access.kind };
   const metrics = createMetrics(build, parts.clock, true);
-  const daemon = createDaemon(metrics.observe({ ...wired, hold: () => checks.reasons() }));
+  const told = notificationsOf(config, { log, count: (outcome) => metrics.notified(outcome) });
+  const daemon = createDaemon(
+    metrics.observe({ ...wired, hold: () => checks.reasons(), onResult: (result) => told?.recorded(result) }),
+  );
   const seen = {
     board: daemon.board,
     figures: () => daemon.figures(),
@@ -119,9 +137,8 @@ async function watch(wired: Wired, checks: Checks, log: Logger, io: Io): Promise
     backoff: () => checks.backoff(),
   };
   const health = await startHealth(config.http.listen, seen.unready, log, {
-    contentType: CONTENT_TYPE,
-    text: () => metrics.text(seen),
-    guard: await guardOf(config, log),
+    metrics: { contentType: CONTENT_TYPE, text: () => metrics.text(seen), guard: await guardOf(config, log) },
+    hooks: hooksOf(wired, log, { onHint: () => daemon.hint(), count: (outcome) => metrics.hooked(outcome) }),
   });
   log.info('watching', {
     ops_repo: path.basename(config.ops_repo.url),
@@ -133,16 +150,27 @@ async function watch(wired: Wired, checks: Checks, log: Logger, io: Io): Promise
     health: health.address,
   });
   const over = new AbortController();
-  const kept = checks.keep(AbortSignal.any([io.signal, over.signal]));
+  const until = AbortSignal.any([io.signal, over.signal]);
+  const write = (state: DaemonState) => writeDaemonState(config.dispatcher.state_dir, state);
+  const kept = [
+    checks.keep(until),
+    keepTelling(daemon, { clock: parts.clock, log, pid: process.pid, write }, until),
+  ] as const;
   try {
     await daemon.run(io.signal);
   } finally {
     over.abort();
-    await kept;
+    await Promise.all(kept);
     await health.close();
+    await told?.close();
   }
   log.info('stopped');
   return EXIT.ok;
+}
+
+function hooksOf({ config, parts }: Wired, log: Logger, calls: Pick<HookTools, 'onHint' | 'count'>): HookTools | null {
+  const secret = webhookSecretOf(config);
+  return secret === null ? null : { secret, branch: config.ops_repo.branch, clock: parts.clock, log, ...calls };
 }
 
 async function guardOf(config: Config, log: Logger) {
@@ -159,6 +187,13 @@ function report(log: Logger, check: Check): void {
   else log.warn('check failed', { name, message, fix });
 }
 
+/** How to go on, once. */
+function pauseHints({ waiting }: OnceReport): ReadonlySet<string> {
+  return new Set(
+    waiting.flatMap(({ reason: { code, hint } }) => (code === 'ERR_PAUSED' && hint !== null ? [hint] : [])),
+  );
+}
+
 function printReport(io: Io, options: GlobalOptions, report: OnceReport): ExitCode {
   if (options.json === true) {
     printJson(io, {
@@ -173,6 +208,7 @@ function printReport(io: Io, options: GlobalOptions, report: OnceReport): ExitCo
     for (const { id, reason } of report.waiting) {
       printLine(io, `${paint(io, 'yellow', 'waiting'.padEnd(10))} ${id}: ${quoted(reason.message)} [${reason.code}]`);
     }
+    for (const hint of pauseHints(report)) printLine(io, `${' '.repeat(11)}${paint(io, 'dim', quoted(hint))}`);
     for (const { code, message } of report.unreachable) printLine(io, `unreachable: ${code} ${quoted(message)}`);
     if (report.results.length + report.waiting.length + report.unreachable.length === 0)
       printLine(io, 'nothing is pending');

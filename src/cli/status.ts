@@ -1,4 +1,7 @@
 import { Command } from 'commander';
+import type { DaemonState } from '../domain/daemon-state.ts';
+import type { Reason } from '../domain/run.ts';
+import { branchPause } from '../story/pause.ts';
 import { recentResults } from '../story/recent-results.ts';
 import type { CliCommand } from './command.ts';
 import { describeForeign, foreignAmong } from './foreign-action.ts';
@@ -17,6 +20,7 @@ import {
 import { doubtfulCancels } from './observed-cancel.ts';
 import { describeLive } from './observed-live.ts';
 import { describeWanted, type SidecarSummary, seeIssues } from './observed-sidecars.ts';
+import { daemonSays, printDaemonSays } from './status-daemon.ts';
 import { printSidecars } from './status-sidecars.ts';
 
 export function statusCommand(): CliCommand {
@@ -56,7 +60,11 @@ interface Overview {
   readonly paused: { readonly by: string; readonly at: string } | null;
   /** The branch holds a PAUSE file. */
   readonly paused_by_branch: boolean;
+  /** By which commit it does, and how to go on; null: it does not. */
+  readonly pause_file: Reason | null;
   readonly daemon: { readonly pid: number; readonly host: string } | null;
+  /** What only the daemon knows of itself, as it said a moment ago; null: none runs here, or it says nothing. */
+  readonly daemon_says: DaemonState | null;
   readonly tip: string;
 }
 
@@ -83,7 +91,9 @@ async function overview(observed: Observed, signal: AbortSignal): Promise<Overvi
     oddities: [...odditiesOf(observed), ...(await doubtfulCancels(observed, signal))],
     paused: await context.control.paused(),
     paused_by_branch: world.pausedByBranch,
+    pause_file: await branchPause(world, context),
     daemon: daemon === null ? null : { pid: daemon.pid, host: daemon.host },
+    daemon_says: await daemonSays(observed),
     tip: world.tips.tip,
   };
 }
@@ -125,8 +135,9 @@ function isUnreachable({ in_flight, waiting, sidecars }: Overview): boolean {
 }
 
 function printOverview(io: Io, seen: Overview, observed: Observed): void {
-  printHead(io, seen, observed);
   const now = observed.context.clock.now();
+  printHead(io, seen, observed);
+  printDaemonSays(io, seen.daemon_says, now);
   const { in_flight, waiting, recent, oddities } = seen;
   printActions(io, `In flight (${in_flight.length})`, in_flight, now);
   const shown = withoutMost(waiting);
@@ -142,15 +153,26 @@ function printOverview(io: Io, seen: Overview, observed: Observed): void {
 }
 
 function printHead(io: Io, seen: Overview, { config, blind }: Observed): void {
-  const { daemon, paused } = seen;
+  const { daemon, paused, pause_file: branchPaused } = seen;
   const runs = daemon === null ? 'no daemon is running here' : `running here (process ${daemon.pid})`;
   const told = blind ? 'whether a daemon is running can not be seen as this user' : runs;
   printBeside(io, margin(0), `${config.ops_repo.branch} at ${seen.tip.slice(0, 12)}, ${config.ops_repo.url}`);
   printBeside(io, margin(0), `dispatcher ${config.dispatcher.name}: ${told}`);
   if (paused !== null)
-    printBeside(io, margin(0), `PAUSED by ${paused.by} since ${paused.at}: nothing new starts`, 'yellow');
-  if (seen.paused_by_branch)
-    printBeside(io, margin(0), 'PAUSED by a PAUSE file on the branch: nothing new starts', 'yellow');
+    printBeside(
+      io,
+      margin(0),
+      `PAUSED by ${paused.by} since ${paused.at}: nothing new starts until \`resume\``,
+      'yellow',
+    );
+  if (branchPaused !== null) {
+    printBeside(
+      io,
+      margin(0),
+      `PAUSED: ${branchPaused.message}: nothing new starts. ${branchPaused.hint ?? ''}`,
+      'yellow',
+    );
+  }
 }
 
 function printActions(io: Io, title: string, actions: readonly ObservedAction[], now: Date): void {
@@ -188,7 +210,8 @@ function detailOf(action: ObservedAction): string {
   return `${formula ?? ''}${on === '' ? '' : ` on ${on}`}${runOf(action)}`;
 }
 
-function runOf({ run, attempt, state }: ObservedAction): string {
-  const tries = attempt !== null && attempt > 1 ? `, attempt ${attempt}` : '';
+function runOf({ run, attempt, attempts, state }: ObservedAction): string {
+  const most = attempts === undefined ? '' : ` of ${attempts}`;
+  const tries = attempt !== null && attempt > 1 ? `, attempt ${attempt}${most}` : '';
   return run !== null && state === 'running' ? `${tries}, ${run}` : tries;
 }

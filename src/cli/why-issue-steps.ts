@@ -1,9 +1,9 @@
-import { pauseReason } from '../daemon/loop.ts';
 import { sidecarId } from '../domain/ids.ts';
 import type { Issue } from '../domain/issue.ts';
 import type { Reason } from '../domain/run.ts';
 import { coolDownMs, hasLabelsOf, SIDECAR_JOB, type SidecarRule } from '../domain/sidecar.ts';
 import { EdgeError } from '../errors.ts';
+import { pauseReason } from '../story/pause.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
 import {
   budgetOf,

@@ -32,7 +32,7 @@ export async function stepsOfLive(
       ? { 'read-action': done({ blob: entry.blob, formula_blob: entry.formula_blob }) }
       : stepsOfRecord(record)),
     'claim-attempt': done({
-      attempt: entry.attempt,
+      attempt: action.attempts === undefined ? entry.attempt : `${entry.attempt} of ${action.attempts}`,
       dispatcher: entry.dispatcher,
       claimed: entry.claimed_at,
       token: entry.token,

@@ -85,6 +85,7 @@ export const STEP_OF: Partial<Record<string, StepName>> = {
   ERR_ACCESS_UNAVAILABLE: 'grant-access',
   ERR_PAYLOAD_SIZE: 'grant-access',
   ERR_CANCELLED: 'claim-attempt',
+  ERR_RETRY_DUE: 'claim-attempt',
   ERR_FENCED: 'claim-attempt',
   ERR_CLAIMED_ELSEWHERE: 'claim-attempt',
   ERR_ALREADY_RECORDED: 'claim-attempt',

@@ -1,8 +1,10 @@
+import { historyOf } from '../domain/attempt-record.ts';
 import { EdgeError } from '../errors.ts';
 import { type Approval, approveAction } from '../story/approve-action.ts';
 import { noOrNotYet } from '../story/no-or-not-yet.ts';
 import { conditionOf } from '../story/plan-turn.ts';
 import { type ReadAction, readAction } from '../story/read-action.ts';
+import { nextOf, restingNote } from '../story/retry.ts';
 import { isWaiting } from '../story/waiting.ts';
 import type { Candidate } from '../story/world.ts';
 import type { Observed } from './observe.ts';
@@ -31,12 +33,19 @@ export async function stepsOfWaiting(
     told['grant-access'] =
       held === null || access.state !== 'open' ? access : stopped('waiting', held, access.evidence);
   }
+  told['claim-attempt'] = await attemptsOf(candidate, observed);
   if (verdict.kind !== 'ready') {
     const at = STEP_OF[verdict.reason.code] ?? 'read-action';
     const state = verdict.kind === 'ended' ? 'refused' : 'waiting';
     if (told[at]?.state !== 'refused') told[at] = stopped(state, verdict.reason, told[at]?.evidence ?? {});
   }
   return steps(told);
+}
+
+/** Of an action that failed and is tried again, what was and what comes next. */
+async function attemptsOf({ id }: Candidate, { context }: Observed): Promise<Told> {
+  const resting = await restingNote(id, context);
+  return resting === null ? open() : open({ next: nextOf(resting), earlier: historyOf(resting) });
 }
 
 /** What a step answers; or why it does not go on. */

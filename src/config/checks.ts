@@ -7,12 +7,15 @@ import { type Origin, problemAt } from './problems.ts';
 interface Given extends Available {
   /** Paths of the secrets that the environment gave. */
   readonly secrets: readonly string[];
+  /** Of this dispatcher, the default too. */
+  readonly name: string;
 }
 
 /** What is wrong between keys that are right each for itself. */
 export function crossProblems(config: CheckedConfig, available: Given, origin: Origin): Problem[] {
   return [
     ...pairProblems(config, available, origin),
+    ...peerProblems(config, available, origin),
     ...pathProblems(config, origin),
     ...uselessProblems(config, origin),
     ...forgeProblems(config, available, origin),
@@ -26,6 +29,12 @@ function pairProblems({ engine, access }: CheckedConfig, { engines }: Available,
   return [
     problemAt(['access', 'kind'], `does not go with engine ${engine.kind}, which takes: ${allowed.join(', ')}`, origin),
   ];
+}
+
+/** It would wait for its own silence. */
+function peerProblems({ dispatcher }: CheckedConfig, { name }: Given, origin: Origin): Problem[] {
+  if (!dispatcher.peers.includes(name)) return [];
+  return [problemAt(['dispatcher', 'peers'], 'names this dispatcher itself; it is for the others', origin)];
 }
 
 /** A formula or the policy among the actions would be taken for an action; no file is a folder too. */

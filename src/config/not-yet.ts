@@ -3,8 +3,8 @@
  * is not done. A value that this version has is not asked for here.
  */
 
-export const NOT_YET_SECTIONS: readonly string[] = ['notify', 'engine.kubernetes', 'engine.argo', 'engine.pool'];
+export const NOT_YET_SECTIONS: readonly string[] = ['engine.kubernetes', 'engine.argo', 'engine.pool'];
 
-export const NOT_YET_KEYS: readonly string[] = ['dispatcher.peers', 'http.webhook_secret_file'];
+export const NOT_YET_KEYS: readonly string[] = [];
 
 export const NOT_YET_VALUES: readonly string[] = ['kubernetes', 'argo', 'pool'];

@@ -127,7 +127,9 @@ function unknownProblem(path: KeyPath, origin: Origin): Problem {
   const name = path.join('.');
   const isSection = isTable(valueAt(origin.tree, path)) || isTableList(valueAt(origin.tree, path));
   if (NOT_YET_SECTIONS.includes(name) || NOT_YET_KEYS.includes(name)) return notYet(path, origin);
-  if (!isSection && isSecretName(String(path.at(-1)))) return secretProblem(path, origin);
+  const file = fileOf(path, origin);
+  const isSecret = isSecretName(String(path.at(-1))) || (file !== undefined && secretName(file) !== null);
+  if (!isSection && isSecret) return secretProblem(path, origin);
   const meant = nearestName(String(path.at(-1)), siblings(path, origin.settings));
   const question = meant === undefined ? '' : `; did you mean ${meant}?`;
   const what = `is no ${isSection ? 'section' : 'key'} of the configuration${question}`;
@@ -140,13 +142,18 @@ function notYet(path: KeyPath, origin: Origin): Problem {
 }
 
 function secretProblem(path: KeyPath, origin: Origin): Problem {
-  const inFile = [...path.slice(0, -1).map(String), `${String(path.at(-1))}_file`];
-  const setting = origin.settings.find((one) => one.path.join('.') === inFile.join('.'));
+  const setting = fileOf(path, origin);
   const what = 'looks like a secret, and secrets are never values of the configuration file';
   if (setting === undefined) return problemAt(path, what, origin, { code: 'ERR_CONFIG_SECRET' });
   const variable = secretName(setting) === null ? '' : `, or set ${variableName(path.map(String))}`;
-  const hint = `Put it into a file of mode 0600 and name that with ${inFile.join('.')}${variable}. Change the secret: it was readable.`;
+  const hint = `Put it into a file of mode 0600 and name that with ${setting.path.join('.')}${variable}. Change the secret: it was readable.`;
   return problemAt(path, what, origin, { code: 'ERR_CONFIG_SECRET', hint });
+}
+
+/** The key that names a file for what somebody wrote as a value. */
+function fileOf(path: KeyPath, { settings }: Origin): Setting | undefined {
+  const key = `${path.map(String).join('.')}_file`;
+  return settings.find((one) => one.path.join('.') === key);
 }
 
 function isSecretName(key: string): boolean {

@@ -1,7 +1,7 @@
 import type { Result } from '../domain/result.ts';
 import type { Reason } from '../domain/run.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Log } from '../ports/log.ts';
+import type { Log, LogFields } from '../ports/log.ts';
 import type { Step } from '../story/context.ts';
 
 interface Line {
@@ -12,7 +12,7 @@ interface Line {
   readonly since: string;
 }
 
-/** Where every action is, as this process knows it; each change is said once in the log. */
+/** Where every action is, as this process knows it; each change is said once in the log, new words for it to who debugs. */
 export interface Board {
   tell(id: string, state: Line['state'], reason: Reason | null): void;
   /** It has ended: off the board. */
@@ -32,16 +32,14 @@ export function createBoard(tools: {
   return {
     tell(id, state, reason) {
       const before = lines.get(id);
-      if (
-        before?.state === state &&
-        before.reason?.code === reason?.code &&
-        before.reason?.message === reason?.message
-      ) {
-        return;
-      }
+      // Thousands that wait for a slot are told of in other words each time a run ends.
+      const isSame = before?.state === state && before.reason?.code === reason?.code;
+      if (isSame && before.reason?.message === reason?.message) return;
       lines.set(id, { id, state, reason, since: tools.clock.now().toISOString() });
-      if (reason !== null) tools.log.info('waiting', { id, state, code: reason.code, reason: reason.message });
-      else tools.log.info('goes on', { id, state });
+      const say = (message: string, fields: LogFields) =>
+        isSame ? tools.log.debug(message, fields) : tools.log.info(message, fields);
+      if (reason !== null) say('waiting', { id, state, code: reason.code, reason: reason.message });
+      else say('goes on', { id, state });
     },
     ended(id, result) {
       lines.delete(id);

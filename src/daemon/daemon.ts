@@ -8,9 +8,12 @@ import type { Watcher, World } from '../story/world.ts';
 import { type Announcer, createAnnouncer } from './announce/announcer.ts';
 import type { AnnounceSettings } from './announce/describe.ts';
 import { type Board, createBoard } from './board.ts';
+import type { Breakers, ServiceState } from './breakers.ts';
 import { createLoop, type Loop, type LoopDeps } from './loop.ts';
+import { createPeers, ownHolder, type Peers } from './peers.ts';
 import { reclaimLost } from './resume.ts';
 import { createSidecarWork, type SidecarWork } from './sidecars/sidecar-work.ts';
+import type { Pace } from './starts.ts';
 import { createTasks, type Tasks } from './tasks.ts';
 
 export interface DaemonDeps {
@@ -18,6 +21,8 @@ export interface DaemonDeps {
   readonly parts: Omit<StoryContext, 'world' | 'tell'>;
   readonly watcher: Watcher;
   readonly settings: LoopDeps['settings'];
+  /** What `parts` and `watcher` are guarded by, to be told of. Absent: nothing. */
+  readonly breakers?: Pick<Breakers, 'states'>;
   /** Why nothing new may be claimed, beside what git says; empty: nothing stands against it. */
   readonly hold?: () => readonly Reason[];
   /** What people are told on the forge, where one is configured. Absent: nothing. */
@@ -36,6 +41,8 @@ export interface Daemon {
   run(signal: AbortSignal): Promise<void>;
   /** Everything that is pending now to its end or to a stated reason. `only`: just these ids. */
   once(signal: AbortSignal, only?: ReadonlySet<string>): Promise<OnceReport>;
+  /** Somebody says that something happened outside (a webhook): looked at now. Never more than a hint. */
+  hint(): void;
   /** Why the daemon is not ready; empty: it is. */
   unready(): readonly Reason[];
   /** What only the daemon knows of itself, for metrics. */
@@ -48,6 +55,8 @@ export interface Figures {
   readonly lastLook: Date | null;
   /** How long the ops repo is left alone at this moment because it was away, in milliseconds; 0: it was not. */
   readonly gitBackoffMs: number;
+  readonly pace: Pace;
+  readonly services: readonly ServiceState[];
 }
 
 export interface OnceReport {
@@ -69,6 +78,8 @@ class StoryDaemon implements Daemon {
   readonly #loop: Loop;
   readonly #announcer: Announcer | null;
   readonly #sidecars: SidecarWork | null;
+  /** null: no peers are configured. */
+  readonly #peers: Peers | null;
   readonly #results: Result[] = [];
   /** Aborted when the tasks have to let go of what can be taken up later. */
   readonly #stopping = new AbortController();
@@ -107,6 +118,8 @@ class StoryDaemon implements Daemon {
       sidecars: this.#sidecars?.sidecars ?? null,
       hold: () => this.#held()[0] ?? null,
     });
+    const onTaken = (): void => this.#loop.wake();
+    this.#peers = deps.parts.settings.peers.length === 0 ? null : createPeers({ context: this.#context, onTaken });
     const { forge } = deps.parts;
     const { announce: settings } = deps;
     this.#announcer =
@@ -123,12 +136,24 @@ class StoryDaemon implements Daemon {
     control.onChange(() => this.#loop.wake(), signal);
     const announced = signal.aborted ? undefined : this.#announcer?.run(signal);
     const polled = signal.aborted ? undefined : this.#sidecars?.run(signal);
+    const peers = this.#peers?.run(signal);
     if (!signal.aborted) await this.#loop.run(signal);
     await this.#letGo();
-    await Promise.all([announced, polled]);
+    await Promise.all([announced, polled, peers]);
   }
 
   async once(signal: AbortSignal, only?: ReadonlySet<string>): Promise<OnceReport> {
+    const over = new AbortController();
+    const signs = this.#peers?.giveSigns(AbortSignal.any([signal, over.signal]));
+    try {
+      return await this.#once(signal, only);
+    } finally {
+      over.abort();
+      await signs;
+    }
+  }
+
+  async #once(signal: AbortSignal, only: ReadonlySet<string> | undefined): Promise<OnceReport> {
     if (!(await this.#adopt())) return report([], new Map(), this.#trouble === null ? [] : [this.#trouble]);
     const first = this.#seen();
     await this.#sidecars?.look(signal);
@@ -158,6 +183,10 @@ class StoryDaemon implements Daemon {
     await changed;
   }
 
+  hint(): void {
+    this.#loop.hint();
+  }
+
   unready(): readonly Reason[] {
     const outage = this.#adopted ? this.#loop.outage() : (this.#trouble ?? NOT_YET);
     return outage === null ? this.#held() : [outage, ...this.#held()];
@@ -168,6 +197,8 @@ class StoryDaemon implements Daemon {
       slots: { used: this.#loop.slotsUsed(), limit: this.#deps.settings.inFlight },
       lastLook: this.#lastLook,
       gitBackoffMs: this.#loop.backoff(),
+      pace: this.#loop.pace(),
+      services: this.#deps.breakers?.states() ?? [],
     };
   }
 
@@ -179,15 +210,16 @@ class StoryDaemon implements Daemon {
     const { parts, watcher } = this.#deps;
     try {
       await parts.journal.refresh();
-      await parts.journal.adopt(parts.settings.dispatcher, parts.settings.instance);
+      await parts.journal.adopt(ownHolder(parts));
       this.#see(await watcher.look());
       await reclaimLost(this.#seen(), this.#context);
       this.#adopted = true;
       this.#trouble = null;
     } catch (error) {
       if (!(error instanceof TransientError || error instanceof StalledError)) throw error;
+      const { code, message, hint } = error;
+      if (this.#trouble?.code !== code) parts.log.warn('cannot start yet', { code, reason: message, hint });
       this.#trouble = reasonOf(error);
-      parts.log.warn('cannot start yet', { code: error.code, reason: error.message, hint: error.hint });
     }
     return this.#adopted;
   }

@@ -1,8 +1,9 @@
 import { backoffMs } from '../domain/backoff.ts';
+import { isFenced } from '../domain/journal.ts';
 import type { Reason } from '../domain/run.ts';
 import { StalledError, TransientError, toError } from '../errors.ts';
-import type { JournalView } from '../ports/journal.ts';
 import type { StoryContext } from '../story/context.ts';
+import { pauseReason } from '../story/pause.ts';
 import { reason, reasonOf } from '../story/reasons.ts';
 import type { Ready } from '../story/run-action.ts';
 import type { Sidecars, Wanted } from '../story/sidecar/sidecars.ts';
@@ -12,7 +13,7 @@ import { ForeignResults } from './foreign-results.ts';
 import { Judgements } from './judgements.ts';
 import { reportOddities } from './oddities.ts';
 import { resumeOwn } from './resume.ts';
-import { chooseStarts, type Holder, holdersOf } from './slots.ts';
+import { type Pace, Starts } from './starts.ts';
 import type { Tasks } from './tasks.ts';
 
 /*
@@ -55,12 +56,16 @@ export interface Loop {
   run(signal: AbortSignal): Promise<void>;
   /** Asks for a cycle now. */
   wake(): void;
+  /** As `wake`, and what waits is judged again once. */
+  hint(): void;
   /** The last cycle's outage, for readiness. */
   outage(): Reason | null;
   /** How long the ops repo is left alone at this moment because it was away, in milliseconds; 0: it was not. */
   backoff(): number;
   /** Slots that are taken, by the journal as it was last read and by what this process does. */
   slotsUsed(): number;
+  /** How fast runs are started at this moment. */
+  pace(): Pace;
 }
 
 export function createLoop(deps: LoopDeps): Loop {
@@ -71,8 +76,7 @@ class DaemonLoop implements Loop {
   readonly #deps: LoopDeps;
   readonly #judgements: Judgements;
   readonly #foreign: ForeignResults;
-  /** Monotonic times of the starts of the last minute. */
-  readonly #starts: number[] = [];
+  readonly #starts: Starts;
   #waker = new AbortController();
   #outage: Reason | null = null;
   #backoffMs = 0;
@@ -81,6 +85,7 @@ class DaemonLoop implements Loop {
     this.#deps = deps;
     this.#judgements = new Judgements(deps.context);
     this.#foreign = new ForeignResults(deps.context, () => this.wake());
+    this.#starts = new Starts(deps);
   }
 
   async cycle(signal: AbortSignal, only?: ReadonlySet<string>): Promise<Cycle> {
@@ -91,7 +96,7 @@ class DaemonLoop implements Loop {
     } catch (error) {
       if (!(error instanceof TransientError || error instanceof StalledError)) throw error;
       const outage = reasonOf(error);
-      if (this.#outage?.message !== outage.message) {
+      if (this.#outage?.code !== outage.code) {
         const { code, message, hint } = outage;
         this.#deps.context.log.warn('cannot look at the ops repo', { code, reason: message, hint });
       }
@@ -117,6 +122,11 @@ class DaemonLoop implements Loop {
     this.#waker.abort();
   }
 
+  hint(): void {
+    this.#judgements.hint();
+    this.wake();
+  }
+
   outage(): Reason | null {
     return this.#outage;
   }
@@ -126,13 +136,11 @@ class DaemonLoop implements Loop {
   }
 
   slotsUsed(): number {
-    return this.#holders(this.#deps.context.journal.view()).filter(({ live }) => live).length;
+    return this.#starts.slotsUsed();
   }
 
-  #holders(journal: JournalView): readonly Holder[] {
-    const { context, tasks } = this.#deps;
-    const own = { dispatcher: context.settings.dispatcher, now: context.clock.now() };
-    return holdersOf(journal, tasks.holders(), own);
+  pace(): Pace {
+    return this.#starts.pace();
   }
 
   async #cycle(signal: AbortSignal, only: ReadonlySet<string> | undefined): Promise<Cycle> {
@@ -160,7 +168,7 @@ class DaemonLoop implements Loop {
     tidyBoard(board, new Set([...world.candidates.keys(), ...held.keys(), ...wanted.waiting.keys()]));
     const started = (await holdBack({ world, ready, waiting, hold }, context))
       ? 0
-      : this.#startReady(world, ready, waiting);
+      : await this.#starts.give(world, ready, waiting);
     for (const [id, why] of [...waiting, ...held]) if (!tasks.has(id)) board.tell(id, 'pending', why);
     return { waiting, started: started + ended.length, outage: null };
   }
@@ -187,25 +195,6 @@ class DaemonLoop implements Loop {
     if (error instanceof TransientError || error instanceof StalledError) throw error;
     this.#deps.context.log.error('could not judge the issues', { err: toError(error) });
     return NO_SIDECARS;
-  }
-
-  #startReady(world: World, ready: readonly Ready[], waiting: Map<string, Reason>): number {
-    const { context, tasks, settings } = this.#deps;
-    const now = context.clock.monotonic();
-    while (this.#starts[0] !== undefined && this.#starts[0] < now - 60_000) this.#starts.shift();
-    const byId = new Map<string, Ready>(ready.map((one) => [one.read.candidate.id, one]));
-    const choice = chooseStarts(ready.map(wantingOf), this.#holders(world.journal), {
-      inFlight: settings.inFlight,
-      startsLeft: settings.dispatchesPerMinute - this.#starts.length,
-    });
-    for (const id of choice.start) {
-      const one = byId.get(id);
-      if (one === undefined) continue;
-      this.#starts.push(now);
-      tasks.start(one);
-    }
-    for (const [id, held] of choice.held) waiting.set(id, reason(held.code, held.message));
-    return choice.start.length;
   }
 
   async #rest(failures: number, signal: AbortSignal): Promise<void> {
@@ -241,32 +230,13 @@ function tidyBoard(board: Board, pending: ReadonlySet<string>): void {
   for (const line of board.lines()) if (line.state === 'pending' && !pending.has(line.id)) board.gone(line.id);
 }
 
-/** What decides the turn of an action that may run. */
-export function wantingOf({ read }: Ready) {
-  const { action, group, candidate, sidecar } = read;
-  return {
-    id: candidate.id,
-    group: group.name,
-    groupLimit: group.limit,
-    priority: action.priority,
-    committedAt: sidecar?.since ?? candidate.committedAt,
-  };
-}
-
-/** Why nothing new is claimed, by anybody's wish; null: nobody asked for it. */
-export async function pauseReason(world: World, context: StoryContext): Promise<Reason | null> {
-  const paused = await context.control.paused();
-  if (paused !== null) return reason('ERR_PAUSED', `${paused.by} paused the dispatcher at ${paused.at}`);
-  return world.pausedByBranch ? reason('ERR_PAUSED', 'the branch holds a PAUSE file') : null;
-}
-
 async function reasonToHold(world: World, context: StoryContext): Promise<Reason | null> {
   const paused = await pauseReason(world, context);
   if (paused !== null) return paused;
-  const { dispatcher, instance } = context.settings;
+  const { settings } = context;
   for (const entry of world.journal.entries.values()) {
-    if (entry.dispatcher === dispatcher && entry.instance !== instance) {
-      return reason('ERR_FENCED', `another process runs under the name ${dispatcher}`);
+    if (isFenced(entry, settings)) {
+      return reason('ERR_FENCED', `another process runs under the name ${settings.dispatcher}`);
     }
   }
   return null;

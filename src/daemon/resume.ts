@@ -1,10 +1,13 @@
-import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { type AttemptRecord, isResting } from '../domain/attempt-record.ts';
 import { isSidecarId, sha256 } from '../domain/ids.ts';
-import type { JournalEntry } from '../domain/journal.ts';
+import { AWAITS_ADOPTION, type JournalEntry } from '../domain/journal.ts';
 import { StalledError, TransientError, toError } from '../errors.ts';
 import type { StoryContext } from '../story/context.ts';
 import { forgetRun } from '../story/follow-run.ts';
+import { mayComeAgain } from '../story/retry.ts';
+import { claimedNotes } from '../story/retry-notes.ts';
 import type { World } from '../story/world.ts';
+import { ownHolder } from './peers.ts';
 import type { Tasks } from './tasks.ts';
 
 /**
@@ -13,16 +16,67 @@ import type { Tasks } from './tasks.ts';
  */
 export async function resumeOwn(world: World, tasks: Tasks, context: StoryContext): Promise<void> {
   const { dispatcher, instance } = context.settings;
+  await adoptGiven(context);
+  await forgetEnded(tasks, context);
   // Not the world's view: that is as old as the last look, and the attempt may have ended since.
-  for (const entry of context.journal.view().entries.values()) {
-    if (entry.dispatcher !== dispatcher || entry.instance !== instance) continue;
-    if (tasks.has(entry.id) || tasks.resting(entry.id) !== null) continue;
-    const record = await noteOf(entry, world, context);
-    if (record === null) continue;
-    const recorded = await isRecorded(entry, world, context);
-    if (recorded !== null) takeUp({ ...record, claimed: true, entry }, recorded, { world, tasks, context });
+  const isLeft = ({ id }: JournalEntry): boolean => !tasks.has(id) && tasks.resting(id) === null;
+  const own = [...context.journal.view().entries.values()].filter(
+    (entry) => entry.dispatcher === dispatcher && entry.instance === instance && isLeft(entry),
+  );
+  // Many at a time, so that the engine is asked for them by few lists.
+  for (let at = 0; at < own.length; at += TOGETHER) {
+    const some = own.slice(at, at + TOGETHER);
+    await Promise.all(
+      some.map(async (entry) => {
+        const record = await noteOf(entry, world, context);
+        const recorded = record === null ? null : await isRecorded(entry, world, context);
+        if (record === null || recorded === null || !isLeft(entry)) return;
+        takeUp({ ...record, claimed: true, entry }, recorded, { world, tasks, context });
+      }),
+    );
   }
 }
+
+const TOGETHER = 250;
+
+/** What `doctor --take-over` gave us. */
+async function adoptGiven(context: StoryContext): Promise<void> {
+  const { journal, log, settings } = context;
+  const given = [...journal.view().entries.values()].filter(
+    (entry) => entry.dispatcher === settings.dispatcher && entry.instance === AWAITS_ADOPTION,
+  );
+  if (given.length === 0) return;
+  const adopted = await journal.adoptGiven(ownHolder(context));
+  const ids = given.filter(({ id }) => adopted.some((entry) => entry.id === id)).map(({ id }) => id);
+  if (ids.length > 0) log.warn('took over what the operator gave to this dispatcher', { ids });
+}
+
+/** Of attempts that others took over and ended, what this host kept goes when the end is seen. */
+async function forgetEnded(tasks: Tasks, context: StoryContext): Promise<void> {
+  const { ended } = context.journal.view();
+  const before = forgotten.get(tasks);
+  if (before?.whole === ended) return;
+  const tokens = new Set<string>();
+  for (const { id, token } of ended.values()) {
+    if (before !== undefined && !before.tokens.has(token)) {
+      // Its own task sees to it, or leaves it to the next look.
+      if (tasks.has(id)) continue;
+      const record = await context.records.load(token).catch(() => null);
+      if (record !== null) await tidy(record, context);
+    }
+    tokens.add(token);
+  }
+  forgotten.set(tasks, { tokens, whole: tokens.size === ended.size ? ended : null });
+}
+
+interface Forgotten {
+  /** Of the tombstones that were looked at; those from before the start, `reclaimLost` has seen to. */
+  readonly tokens: ReadonlySet<string>;
+  /** The journal's tombstones, where all of them were. */
+  readonly whole: ReadonlyMap<string, unknown> | null;
+}
+
+const forgotten = new WeakMap<Tasks, Forgotten>();
 
 /**
  * Its result is in the repo, or was once. A foreign one ends no run of ours. null: whose it is can't be found out now.
@@ -57,12 +111,17 @@ async function noteOf(entry: JournalEntry, world: World, context: StoryContext):
  * before anything else; notes of what was minted and never claimed go when their time is over.
  */
 export async function reclaimLost(world: World, context: StoryContext): Promise<void> {
-  for (const record of await context.records.all()) {
+  const records = await context.records.all();
+  const claimed = claimedNotes(records);
+  for (const record of records) {
     const { entry } = record;
     if (entry.dispatcher !== context.settings.dispatcher || world.journal.entries.has(entry.id)) continue;
     const now = context.clock.now();
     const ended = world.journal.ended.has(entry.id);
-    if (record.claimed && !ended) {
+    const last = claimed.get(entry.id);
+    // What this host holds of an attempt before the last one says nothing that the last one's note does not.
+    if (last !== undefined && entry.attempt < last.entry.attempt && !ended) continue;
+    if (last === record && !ended) {
       const again = { ...entry, instance: context.settings.instance };
       const answer = await context.journal.claim(again, { groupLimit: Infinity, replaces: null, now });
       context.log.warn('the journal had lost an attempt of ours', { id: entry.id, answer });
@@ -88,6 +147,11 @@ interface Place {
 
 function takeUp(record: AttemptRecord, isOver: boolean, { world, tasks, context }: Place): void {
   const { id } = record.entry;
+  if (isResting(record) && !isOver) {
+    // While its next attempt may come, it is judged with all that is pending.
+    if (!mayComeAgain(record, world, context.engine.kind)) tasks.resume(record);
+    return;
+  }
   if (record.entry.engine !== context.engine.kind) {
     const { engine } = record.entry;
     sayOnce(world, id, () => {

@@ -1,15 +1,6 @@
 import type { Code } from '../errors.ts';
 import type { JournalView } from '../ports/journal.ts';
-
-/** An action that may run as soon as there is a slot. */
-export interface Wanting {
-  readonly id: string;
-  readonly group: string | null;
-  readonly groupLimit: number;
-  /** 1..100, higher first. */
-  readonly priority: number;
-  readonly committedAt: string;
-}
+import { Turns, type Wanting } from './turns.ts';
 
 /** Who holds a slot at this moment; derived anew each time from the journal and the live runs, never counted apart. */
 export interface Holder {
@@ -23,6 +14,8 @@ export interface SlotLimits {
   readonly inFlight: number;
   /** Starts that are still allowed in this minute. */
   readonly startsLeft: number;
+  /** Why there are no more, where they are used up. */
+  readonly whyNoMore?: string;
 }
 
 export interface Choice {
@@ -30,8 +23,24 @@ export interface Choice {
   readonly held: ReadonlyMap<string, Held>;
 }
 
-/** Highest priority first, then first in, first out. Pure. */
-export function chooseStarts(wanting: readonly Wanting[], holders: readonly Holder[], limits: SlotLimits): Choice {
+/** Who is behind the holders, by id; of whom nothing is known, nobody. */
+export interface AuthorFacts {
+  readonly authorOf: ReadonlyMap<string, string>;
+  /** The number of the turn that each author had last. */
+  readonly last: ReadonlyMap<string, number>;
+}
+
+/**
+ * Slots go to the authors in turn: to whom the fewest belong, those included that are taken already; among these to who
+ * had the last turn the longest ago. Of one author, and among those who had none yet, the highest priority goes first,
+ * then first in, first out. What its group holds back takes no turn. Pure.
+ */
+export function chooseStarts(
+  wanting: readonly Wanting[],
+  holders: readonly Holder[],
+  limits: SlotLimits,
+  { authorOf, last }: AuthorFacts = { authorOf: new Map(), last: new Map() },
+): Choice {
   const holding = new Map(holders.map((holder) => [holder.id, holder]));
   const room: Room = {
     limits,
@@ -42,7 +51,8 @@ export function chooseStarts(wanting: readonly Wanting[], holders: readonly Hold
   for (const { group } of holders) if (group !== null) room.groups.set(group, inGroup(room, group) + 1);
   const start: string[] = [];
   const held = new Map<string, Held>();
-  for (const next of wanting.toSorted(byTurn)) {
+  const turns = new Turns(wanting, { held: countByAuthor(holders, authorOf), last });
+  for (let next = turns.next(); next !== null; next = turns.next()) {
     // The next attempt of an action takes the place of the one before it.
     const before = holding.get(next.id);
     if (before !== undefined) leave(room, before);
@@ -52,8 +62,18 @@ export function chooseStarts(wanting: readonly Wanting[], holders: readonly Hold
     if (why === null) enter(room, { ...next, live: true });
     else if (before !== undefined) enter(room, before);
     if (why === null) room.starts += 1;
+    turns.took(why === null && before?.live !== true);
   }
   return { start, held };
+}
+
+function countByAuthor(holders: readonly Holder[], authorOf: ReadonlyMap<string, string>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { id, live } of holders) {
+    const author = authorOf.get(id);
+    if (live && author !== undefined) counts.set(author, (counts.get(author) ?? 0) + 1);
+  }
+  return counts;
 }
 
 interface Held {
@@ -70,14 +90,14 @@ interface Room {
 }
 
 function whyHeld(room: Room, next: Wanting): Held | null {
-  const { inFlight, startsLeft } = room.limits;
+  const { inFlight, startsLeft, whyNoMore = USED_UP } = room.limits;
   const running = next.group === null ? 0 : inGroup(room, next.group);
   if (next.group !== null && running >= next.groupLimit) {
     return { code: 'ERR_GROUP', message: `group ${next.group} has ${running} of ${next.groupLimit} running` };
   }
   if (room.live >= inFlight) return { code: 'ERR_SLOT', message: `all ${inFlight} slots are taken` };
   if (room.starts < startsLeft) return null;
-  return { code: 'ERR_SLOT', message: 'dispatches_per_minute is used up for this minute' };
+  return { code: 'ERR_SLOT', message: whyNoMore };
 }
 
 const inGroup = (room: Room, group: string) => room.groups.get(group) ?? 0;
@@ -92,9 +112,7 @@ function leave(room: Room, { group, live }: Holder): void {
   if (group !== null) room.groups.set(group, inGroup(room, group) - 1);
 }
 
-function byTurn(a: Wanting, b: Wanting): number {
-  return b.priority - a.priority || a.committedAt.localeCompare(b.committedAt) || a.id.localeCompare(b.id);
-}
+const USED_UP = 'dispatches_per_minute is used up for this minute';
 
 /**
  * Holders by the journal: every entry, and tombstones of `lost` and `unknown` until their deadline. `active`: what this

@@ -8,7 +8,7 @@ import type { Ended } from '../story/no-or-not-yet.ts';
 import { ShuttingDown } from '../story/persist.ts';
 import { reason } from '../story/reasons.ts';
 import { finishAttempt, type Ready, startAttempt } from '../story/run-action.ts';
-import { isWaiting } from '../story/waiting.ts';
+import { isWaiting, type Waiting } from '../story/waiting.ts';
 import type { Board } from './board.ts';
 
 /** What takes long, one task an action; the loop starts them and never waits for one. */
@@ -24,6 +24,8 @@ export interface Tasks {
   bury(record: AttemptRecord): void;
   /** A step of the story was told: a run that has ended frees its slot before its result is pushed. */
   note(id: string, step: Step): void;
+  /** How many runs wait in the engine for a place. */
+  queued(): number;
   /** Why an action whose last try came to nothing is not tried again yet; null: it may be. */
   resting(id: string): Reason | null;
   /** No task is left, and none has ended since `changed` was answered: what was seen since then is all there is. */
@@ -70,6 +72,8 @@ class StoryTasks implements Tasks {
   readonly #tasks = new Map<string, Task>();
   readonly #running = new Set<Promise<void>>();
   readonly #rests = new Map<string, Rest>();
+  /** Whose runs wait in the engine for a place. */
+  readonly #queued = new Set<string>();
   #changes = 0;
   #seen = 0;
   #wakers: (() => void)[] = [];
@@ -118,9 +122,15 @@ class StoryTasks implements Tasks {
 
   note(id: string, step: Step): void {
     const task = this.#tasks.get(id);
+    if (step.state !== 'running' || step.isQueued === false) this.#queued.delete(id);
+    else if (step.isQueued === true && task !== undefined) this.#queued.add(id);
     if (task === undefined || step.state !== 'recording' || step.holdsSlot === true || !task.live) return;
     task.live = false;
     this.#changed();
+  }
+
+  queued(): number {
+    return this.#queued.size;
   }
 
   resting(id: string): Reason | null {
@@ -155,7 +165,7 @@ class StoryTasks implements Tasks {
     this.#tasks.set(id, task);
     const done = work()
       .then((ending) => {
-        if (ending.kind === 'waiting' && ending !== RECORDED) this.#rest(id, ending.reason);
+        if (ending.kind === 'waiting' && needsRest(ending)) this.#rest(id, ending.reason);
         else this.#rests.delete(id);
         settle(id, ending, board, context);
       })
@@ -167,6 +177,7 @@ class StoryTasks implements Tasks {
       })
       .finally(() => {
         this.#tasks.delete(id);
+        this.#queued.delete(id);
         this.#running.delete(done);
         this.#changed();
       });
@@ -200,6 +211,9 @@ function settle(id: string, ending: Ending, board: Board, context: StoryContext)
     context.log.error('another result lies at its path; ours was not written', { id, code, reason: message });
   }
 }
+
+/** Not what is recorded, and not what ran and is to run again: that has its rest in this host's note. */
+const needsRest = (ending: Waiting) => ending !== RECORDED && ending.reason.code !== 'ERR_RETRY_DUE';
 
 const RECORDED: Ending = {
   kind: 'waiting',

@@ -54,7 +54,12 @@ const dispatcherSection = z.strictObject({
     .regex(ONE_LINE, 'must be the path of a folder, on one line')
     .default('/var/lib/edge-dispatcher'),
   poll_seconds: amount(0.1, 3600).default(5),
-  peers: z.array(z.string()).max(0).default([]),
+  peers: z
+    .array(z.string().regex(NAME, 'must be the name of another dispatcher'))
+    .max(16)
+    .refine((names) => new Set(names).size === names.length, 'must name each dispatcher once')
+    .default([])
+    .describe('Other dispatchers, whose attempts are taken over when they show no sign of life'),
 });
 
 const opsRepoSection = z.strictObject({
@@ -136,7 +141,10 @@ const httpSection = z.strictObject({
     .transform(toListen)
     .prefault('127.0.0.1:9467'),
   token_file: optionalFile(),
+  webhook_secret_file: optionalFile(),
 });
+
+const notifySection = z.strictObject({ url_file: optionalFile() });
 
 /** Port 0: any free one. */
 interface Listen {
@@ -188,6 +196,7 @@ export function configSchema(available: Available, sections: SectionSchemas) {
     store: storeSection.prefault({}),
     limits: limitsSection.prefault({}),
     http: httpSection.prefault({}),
+    notify: notifySection.prefault({}),
     sidecar: z.array(sidecarRuleSchema).max(100).default([]),
     sidecar_job: sidecarJobSection.prefault({}),
     ...Object.fromEntries(alone.map(([key, schema]) => [key, schema.optional()] as const)),

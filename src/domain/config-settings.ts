@@ -42,7 +42,7 @@ function leaves(node: JsonSchemaNode, path: readonly string[]): Setting[] {
   return [{ path, isText: node.type === 'string', default: node.default }];
 }
 
-const SECRET_FILE = /^(?:.*_)?(?:token|password|secret)(?=_file$)/;
+const SECRET_FILE = /^(?:.*_)?(?:token|password|secret|url)(?=_file$)/;
 
 /** The name under which the environment gives the secret itself (`token` of `token_file`); null: no secret. */
 export function secretName(setting: Setting): string | null {

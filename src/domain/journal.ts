@@ -25,7 +25,10 @@ export const journalEntrySchema = z.strictObject({
   engine: z.string().min(1),
   /** Concurrency group, null for none. */
   group: z.string().nullable(),
+  /** Changes with each sign of life of a holder that has peers; absent: never taken over for its silence. */
   lease_until: time.optional(),
+  /** Name of the dispatcher that it was taken over from. */
+  taken_from: z.string().min(1).optional(),
   payload_sha256: z.string().regex(/^[0-9a-f]{64}$/),
   run_id: z.string().optional(),
   accessors: z.array(z.string()),
@@ -33,6 +36,18 @@ export const journalEntrySchema = z.strictObject({
   sidecar: sidecarPartSchema.optional(),
 });
 export type JournalEntry = z.infer<typeof journalEntrySchema>;
+
+/** Instance of what `doctor --take-over` gave to a dispatcher: the process that runs under that name adopts it. */
+export const AWAITS_ADOPTION = 'awaits-adoption';
+
+/** Another process of our name has it: that one goes on with it, and we start nothing more. */
+export function isFenced(
+  entry: JournalEntry,
+  own: { readonly dispatcher: string; readonly instance: string },
+): boolean {
+  const { dispatcher, instance } = entry;
+  return dispatcher === own.dispatcher && instance !== own.instance && instance !== AWAITS_ADOPTION;
+}
 
 export const tombstoneSchema = z.strictObject({
   id,

@@ -32,6 +32,8 @@ export interface Plan {
     readonly deadline_seconds: number;
     readonly group: string | null;
     readonly group_limit: number;
+    /** How often it may run, where it asks for more attempts of what failed. */
+    readonly attempts?: number;
   } | null;
   readonly last: LastRun | null;
 }

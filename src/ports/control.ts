@@ -8,6 +8,8 @@ export interface Control {
   resume(): Promise<void>;
   /** The wish to cancel this action or sidecar, null if nobody asked. */
   stopRequest(id: string): Promise<StopRequest | null>;
+  /** All wishes to cancel at once, by their ids: for whoever looks on behalf of many. */
+  stopRequests(): Promise<ReadonlyMap<string, StopRequest>>;
   requestStop(id: string, request: StopRequest): Promise<void>;
   /** After its end. */
   clearStop(id: string): Promise<void>;

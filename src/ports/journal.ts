@@ -24,6 +24,22 @@ export interface ClaimTerms {
   readonly now: Date;
 }
 
+/** Who holds entries; `leaseUntil`: the first sign of life, of a holder that gives any. */
+export interface Holder {
+  readonly dispatcher: string;
+  readonly instance: string;
+  readonly leaseUntil?: string | undefined;
+}
+
+export interface TakeOver {
+  readonly from: string;
+  /** All entries of `from` as they were seen; where one of them differs by now, or there is another one, nothing is taken. */
+  readonly watched: readonly JournalEntry[];
+  /** Ids of those that are taken. */
+  readonly ids: ReadonlySet<string>;
+  readonly to: Holder;
+}
+
 /**
  * Live attempts and tombstones, on a ref that is pushed by compare-and-swap. All calls may run at the same time; what
  * arrives while a push is under way goes into the next. Each call answers only when its push has landed or definitely
@@ -34,11 +50,22 @@ export interface Journal {
   /** Reads the ref; one request when nothing has changed. */
   refresh(signal?: AbortSignal): Promise<JournalView>;
   view(): JournalView;
+  /**
+   * Milliseconds since what `view` shows was true, by the monotonic or the wall clock, whichever says more: one of them
+   * may have stood still. Infinity: nothing was read yet.
+   */
+  age(): number;
   claim(entry: JournalEntry, terms: ClaimTerms): Promise<ClaimAnswer>;
   /** Replaces our own entry (same id and token); false when it is not there any more. */
   update(entry: JournalEntry): Promise<boolean>;
   /** Entry → tombstone, in one commit. Nothing to do when the tombstone is there already. */
   end(tombstone: Tombstone): Promise<void>;
-  /** Writes `instance` into all entries of `dispatcher` and answers them: the first act of a start. */
-  adopt(dispatcher: string, instance: string): Promise<readonly JournalEntry[]>;
+  /** Writes `instance` and lease into all entries of `dispatcher` and answers them: the first act of a start. */
+  adopt(to: Holder): Promise<readonly JournalEntry[]>;
+  /** The same for those that await adoption alone; none where another process of our name holds entries. */
+  adoptGiven(to: Holder): Promise<readonly JournalEntry[]>;
+  /** One sign of life for all entries that we hold, in one small commit; none without entries. Answers how many we hold. */
+  renew(leaseUntil: string): Promise<number>;
+  /** Gives the named entries to another holder, who is in `to`; answers those that are his now. */
+  takeOver(terms: TakeOver): Promise<readonly JournalEntry[]>;
 }

@@ -1,5 +1,7 @@
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { type AttemptToken, isAttemptToken } from '../domain/ids.ts';
+import type { JournalEntry } from '../domain/journal.ts';
+import { leaseUntil } from '../domain/lease.ts';
 import type { AttemptRef } from '../ports/engine.ts';
 import type { ClaimAnswer } from '../ports/journal.ts';
 import type { StoryContext } from './context.ts';
@@ -14,7 +16,8 @@ export async function claimAttempt(
   limits: { readonly groupLimit: number; readonly replaces: string | null },
   context: StoryContext,
 ): Promise<AttemptRecord | Waiting> {
-  const answer = await context.journal.claim(record.entry, { ...limits, now: context.clock.now() });
+  const now = context.clock.now();
+  const answer = await context.journal.claim(withSign(record.entry, now, context), { ...limits, now });
   if (answer === 'won') {
     if (limits.replaces !== null) {
       // It never started, but the engine's side may have kept what it said of that.
@@ -28,6 +31,11 @@ export async function claimAttempt(
   // One that was claimed before is under way: its note is all that this host has of it.
   if (!record.claimed) await dropNote(record, context);
   return lost(answer, record);
+}
+
+/** The first sign of life, of a daemon that gives any. */
+function withSign(entry: JournalEntry, now: Date, { settings }: StoryContext): JournalEntry {
+  return settings.peers.length === 0 ? entry : { ...entry, lease_until: leaseUntil(now) };
 }
 
 /** The note first: it must never be used again with a grant that is gone, while a grant without a note ends by itself. */

@@ -1,9 +1,9 @@
-import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { type AttemptRecord, historyOf, type RestingRecord } from '../domain/attempt-record.ts';
 import { sha256 } from '../domain/ids.ts';
 import type { Result } from '../domain/result.ts';
 import type { Reason, Run } from '../domain/run.ts';
 import type { Collected } from './collect-output.ts';
-import type { OutcomeOf } from './outcome.ts';
+import { EXIT, type OutcomeOf } from './outcome.ts';
 import type { Candidate } from './world.ts';
 
 /** Whole seconds, as formats.md shows them. */
@@ -19,7 +19,7 @@ export function resultWithoutRun(
   const { file } = candidate;
   return {
     id: candidate.id,
-    exit_code: end.outcome === 'cancelled' ? 130 : 64,
+    exit_code: end.outcome === 'cancelled' ? EXIT.cancelled : 64,
     timestamp: stamp(now),
     logs: '',
     schema: 1,
@@ -101,6 +101,28 @@ export function resultOfAttempt(ended: EndedAttempt, now: Date): Result {
     },
     ...(record.sidecar === undefined ? {} : { sidecar: record.sidecar }),
   };
+}
+
+/**
+ * The result of an action whose next attempt is not made: the end of the last one that ran. Cancelled while it waited, it
+ * is `cancelled`, and what had run stands in its history.
+ */
+export function resultOfKept(
+  record: RestingRecord,
+  why: { readonly outcome: string; readonly reason: Reason },
+  now: Date,
+): Result {
+  const kept = record.kept.result;
+  const times = { ...kept.times, recorded: stamp(now) };
+  const result = { ...kept, timestamp: kept.times.finished ?? times.recorded, times };
+  if (why.outcome === 'cancelled') {
+    const attempts = historyOf(record);
+    return { ...result, outcome: 'cancelled', exit_code: EXIT.cancelled, reason: why.reason, attempts };
+  }
+  const { code, message } = why.reason;
+  const end = kept.reason;
+  if (end === null) return result;
+  return { ...result, reason: { ...end, message: `${end.message}; not tried again: ${message} (${code})` } };
 }
 
 function runPart(ended: EndedAttempt): Result['run'] {

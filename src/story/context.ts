@@ -45,6 +45,8 @@ export interface StorySettings {
   /** Configured name and the random instance of this start. */
   readonly dispatcher: string;
   readonly instance: string;
+  /** Other dispatchers, whose attempts we take over when their signs of life stop. With any we give signs ourselves. */
+  readonly peers: readonly string[];
   /** What each tier needs; null: nothing configured, waits for ever. */
   readonly requirements: Readonly<Record<Tier, Requirement | null>>;
   /** Name of the branch of the ops repo, as the forge knows it. */
@@ -79,6 +81,8 @@ export interface Step {
     | 'recording';
   /** Why it does not go on at this moment; null: it does. */
   readonly reason: Reason | null;
+  /** Of a run that the engine holds: whether it still waits for a place there. Absent: that is not known anew. */
+  readonly isQueued?: boolean;
   /** Its run is over for us, but something of it may live: it keeps its slot (`lost`, `unknown`). */
   readonly holdsSlot?: boolean;
 }

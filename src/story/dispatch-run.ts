@@ -5,6 +5,7 @@ import { StalledError, TransientError } from '../errors.ts';
 import type { DispatchRequest } from '../ports/engine.ts';
 import { attemptRef, tokenOf } from './claim-attempt.ts';
 import type { StoryContext } from './context.ts';
+import { HandedOver, requireOursIfKnown, standingNow } from './holding.ts';
 
 /**
  * A run of this attempt; or the proof that none started and none can (`unstarted`: the wrapper was consumed by
@@ -35,17 +36,17 @@ export async function dispatchRun(record: AttemptRecord, context: StoryContext):
       code: error.code,
       reason: error.message,
     });
-    // Ours can never start under this token; its wrapper, consumed by ourselves, proves it.
-    return proveUnstarted(record, error.message, context);
+    // Where the journal was lost, another dispatcher may have begun this very attempt: ours proves nothing about theirs.
+    return { kind: 'unknown', message: error.message };
   }
 }
 
-/** Whether the engine has a run of ours; a foreign one under its token is none. */
+/** Whether the engine has a run under its token; of a foreign one nobody knows what it is. */
 export async function hasRun(record: AttemptRecord, context: StoryContext): Promise<boolean> {
   try {
     return (await context.engine.find(attemptRef(record))) !== null;
   } catch (error) {
-    if (isForeign(error)) return false;
+    if (isForeign(error)) return true;
     throw error;
   }
 }
@@ -58,6 +59,9 @@ async function findOrDispatch(record: AttemptRecord, context: StoryContext): Pro
   const found = await context.engine.find(attemptRef(record));
   if (found !== null) return { kind: 'run', run: found, record };
   if (record.unstarted) return { kind: 'unstarted', message: 'it was proven before' };
+  const { taken_from } = record.entry;
+  // Its former holder may wake up and send the same request at any time; the wrapper, consumed by ourselves, ends that.
+  if (taken_from !== undefined) return proveUnstarted(record, `${taken_from} claimed it and fell silent`, context);
   const request = requestOf(record);
   if (request === null) {
     return {
@@ -68,11 +72,24 @@ async function findOrDispatch(record: AttemptRecord, context: StoryContext): Pro
   if (context.clock.now() >= new Date(record.grant.expires_at)) {
     return proveUnstarted(record, 'its time to be placed was over', context);
   }
-  const dispatched = { ...record, dispatched_at: record.dispatched_at ?? context.clock.now().toISOString() };
+  const dispatched = sentNow(record, context);
   await context.records.save(dispatched);
+  const standing = await standingNow(record, context);
+  if (standing.kind === 'ended') return { kind: 'unknown', message: 'its end is recorded already' };
+  if (standing.kind !== 'ours') throw new HandedOver(standing);
   const run = await context.engine.dispatch(request);
   return { kind: 'run', run, record: dispatched };
 }
+
+function sentNow(record: AttemptRecord, { clock }: StoryContext): AttemptRecord {
+  const isAgain = record.dispatched_at !== null || sent.has(record);
+  sent.add(record);
+  const at = record.dispatched_at ?? clock.now().toISOString();
+  return { ...record, dispatched_at: at, ...(isAgain ? { dispatched_again: true } : {}) };
+}
+
+/** Tried by this process, whatever became of it. */
+const sent = new WeakSet<AttemptRecord>();
 
 /** Exactly one redemption of a wrapper ever succeeds: when it is ours, no run has started and none can. */
 export async function proveUnstarted(record: AttemptRecord, why: string, context: StoryContext): Promise<Dispatched> {
@@ -80,14 +97,19 @@ export async function proveUnstarted(record: AttemptRecord, why: string, context
   if (record.request === null) {
     return { kind: 'unknown', message: 'its single-use wrapper is not at hand any more' };
   }
+  await requireOursIfKnown(record, context);
   const payload = decodePayload(Buffer.from(record.request.payload, 'base64'));
-  const consumption = await context.access.consume(payload.access);
+  const consumption = proofs.has(record) ? 'consumed' : await context.access.consume(payload.access);
   if (consumption === 'consumed') {
+    proofs.add(record);
     await context.records.save({ ...record, request: null, unstarted: true });
     return { kind: 'unstarted', message: why };
   }
   return { kind: 'unknown', message: `its single-use wrapper is ${consumption}: somebody may have started with it` };
 }
+
+/** A proof can't be had twice: where the disk did not take it, the next try has it from here. */
+const proofs = new WeakSet<AttemptRecord>();
 
 /** As long as the wrapper lives we can still prove with it that nothing has started; after that nobody can. */
 const LAST_CHANCE_MS = 60_000;

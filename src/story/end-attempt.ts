@@ -1,16 +1,22 @@
-import type { AttemptRecord } from '../domain/attempt-record.ts';
+import type { AttemptRecord, RestingRecord } from '../domain/attempt-record.ts';
 import { journalDeadline } from '../domain/journal.ts';
+import type { Result } from '../domain/result.ts';
 import type { Outcome, Reason, Run } from '../domain/run.ts';
-import { StalledError, TransientError } from '../errors.ts';
+import type { Trailer } from '../domain/trailer.ts';
+import { CODES, StalledError, TransientError } from '../errors.ts';
 import { tokenOf } from './claim-attempt.ts';
 import { collectOutput } from './collect-output.ts';
-import { type EndedAttempt, resultOfAttempt, resultWithoutRun } from './compose-result.ts';
+import { type EndedAttempt, resultOfAttempt, resultOfKept, resultWithoutRun } from './compose-result.ts';
 import type { Ending, Step, StoryContext } from './context.ts';
 import { type Followed, forgetRun } from './follow-run.ts';
+import { HandedOver, requireNotElsewhere, standingIn, standingNow, whileOurs } from './holding.ts';
 import type { Ended } from './no-or-not-yet.ts';
 import { outcomeOf, SECURITY_EVENTS } from './outcome.ts';
 import { persist, ShuttingDown } from './persist.ts';
-import { publishResult, readResult } from './record-result.ts';
+import { reason } from './reasons.ts';
+import { publishResult, readResult, recordedBefore } from './record-result.ts';
+import { keptNote, mayComeAgain, retryAfter, retryDue } from './retry.ts';
+import { claimedAction, stopWish } from './stop-wish.ts';
 
 /** What every step after the claim needs; `signal` is our own shutdown. */
 export interface Way {
@@ -32,11 +38,21 @@ export async function settleRun(run: Run, followed: Followed, way: Way): Promise
     run: { ...run, node: followed.node },
     isolated: context.engine.isolated,
     collected,
-    end: outcomeOf(end, collected.trailer, followed.stop),
+    end: isSecondCopy(record, collected.trailer)
+      ? outcomeOf({ kind: 'unknown', message: SECOND_COPY }, null, null)
+      : outcomeOf(end, collected.trailer, followed.stop),
     startedAt: end.kind === 'exited' ? end.startedAt : null,
     finishedAt: end.kind === 'exited' ? end.finishedAt : null,
   };
 }
+
+/** Of two copies that we sent ourselves the other one had the wrapper, and the engine keeps nothing of it. */
+function isSecondCopy({ dispatched_again: isAgain }: AttemptRecord, trailer: Trailer | null): boolean {
+  return isAgain === true && trailer?.reason === 'ERR_WRAPPER_USED';
+}
+
+const SECOND_COPY =
+  'it was dispatched twice: the first copy used its wrapper, and the engine keeps nothing of that one';
 
 /** Step 7, also for `lost` and `unknown`. */
 export async function revokeAccess(record: AttemptRecord, way: Way): Promise<AttemptRecord> {
@@ -52,13 +68,64 @@ export async function revokeAccess(record: AttemptRecord, way: Way): Promise<Att
 }
 
 export async function endWithoutRun(claimed: AttemptRecord, end: EndedAttempt['end'], way: Way): Promise<Ending> {
+  // Its access may be what the run of another holder is about to use.
+  await lasting(claimed.entry.id, 'revoking', () => requireNotElsewhere(claimed, way.context), way);
   const record = await revokeAccess(claimed, way);
   const ended = { record, run: null, isolated: false, collected: null, end, startedAt: null, finishedAt: null };
   return recordAttempt(ended, way);
 }
 
+/** Its run is over: another attempt is due, with its end kept on this host first, or that end is recorded. */
+export async function endRun(ended: EndedAttempt, way: Way): Promise<Ending> {
+  const { context } = way;
+  const { record } = ended;
+  const keep = async () => {
+    const result = resultOfAttempt(ended, context.clock.now());
+    const kept = await retryAfter(record, result, context);
+    if (kept == null) return null;
+    const resting = { ...record, kept };
+    await context.records.save(resting);
+    return resting;
+  };
+  // Until that is known its slot is not free: the next attempt keeps it.
+  const resting = await lasting(record.entry.id, 'recording', keep, { ...way, holdsSlot: true });
+  return resting === null ? recordAttempt(ended, way) : retryDue(resting);
+}
+
+/** Between two attempts: the next one is due, or it never comes and what is kept is recorded. Safe to repeat. */
+export async function endBetween(record: RestingRecord, way: Way): Promise<Ending> {
+  const { context, signal } = way;
+  const { id } = record.entry;
+  const wish = () => stopWish(claimedAction(record), context, signal);
+  const stop = await lasting(id, 'recording', wish, { ...way, holdsSlot: true });
+  if (stop !== null) {
+    return recordKept(record, { outcome: 'cancelled', reason: reason('ERR_CANCELLED', stop.message, stop.by) }, way);
+  }
+  if (mayComeAgain(record, context.world(), context.engine.kind)) return retryDue(record);
+  const { engine } = record.entry;
+  const why =
+    engine === context.engine.kind
+      ? reason('ERR_NEEDS_APPROVAL', 'its bytes are not at the tip any more')
+      : reason('ERR_BACKEND_MISMATCH', `it ran on ${engine}`);
+  return recordKept(record, { outcome: record.kept.result.outcome, reason: why }, way);
+}
+
+/** The end of the last attempt that ran, once no other one comes. */
+async function recordKept(
+  record: RestingRecord,
+  why: { readonly outcome: Outcome; readonly reason: Reason },
+  way: Way,
+): Promise<Ending> {
+  const { context } = way;
+  await revokeAccess(record, way);
+  const result = resultOfKept(record, why, context.clock.now());
+  const ending = await lasting(record.entry.id, 'recording', () => publishOurs(record, result, context), way);
+  await buryAttempt(record, false, way);
+  return ending;
+}
+
 /** Step 9: the result, then the tombstone, then what this host kept of it. */
-export async function recordAttempt(ended: EndedAttempt, way: Way): Promise<Ending> {
+async function recordAttempt(ended: EndedAttempt, way: Way): Promise<Ending> {
   const { context } = way;
   const { entry } = ended.record;
   const result = resultOfAttempt(ended, context.clock.now());
@@ -72,10 +139,20 @@ export async function recordAttempt(ended: EndedAttempt, way: Way): Promise<Endi
     });
   }
   const held = mayLive(ended.end.outcome);
-  const publish = () => publishResult(result, context);
+  const publish = () => publishOurs(ended.record, result, context);
   const ending = await lasting(entry.id, 'recording', publish, { ...way, holdsSlot: held });
   await buryAttempt(ended.record, held, way);
   return ending;
+}
+
+/** Over what another holder of it may find, nothing is written. */
+async function publishOurs(record: AttemptRecord, result: Result, context: StoryContext): Promise<Ending> {
+  const standing = await standingNow(record, context);
+  if (standing.kind === 'ours') return publishResult(result, context);
+  // Before we broke off, it was we who ended it.
+  const before = standing.kind === 'ended' ? await recordedBefore(result, context) : null;
+  if (before === null) throw new HandedOver(standing);
+  return { kind: 'recorded', result: before };
 }
 
 /** Nobody knows whether something of it still runs. */
@@ -105,6 +182,9 @@ async function buryAttempt(record: AttemptRecord, held: boolean, way: Way): Prom
     ...(held ? { held_until: until } : {}),
   };
   const bury = async () => {
+    const { kind } = standingIn(context.journal.view(), entry, context.settings);
+    // Whoever has it now finds its result and buries it; the note here goes when that is seen.
+    if (kind === 'taken' || kind === 'fenced') return;
     await context.journal.end(tombstone);
     await forgetRun(record, context);
   };
@@ -136,13 +216,19 @@ async function onceMore<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Records a definite no. */
+/** Records a definite no; of what ran before and was to be tried again, its kept end. */
 export async function recordEnded(ended: Ended, context: StoryContext, signal: AbortSignal): Promise<Ending> {
+  const way = { context, signal };
+  const note = () => keptNote(ended.candidate.id, context);
+  const resting = await lasting(ended.candidate.id, 'recording', note, way);
+  if (resting !== null) return whileOurs(resting, context, () => recordKept(resting, ended, way));
+  // What needs a person is a no to another attempt only.
+  if (CODES[ended.reason.code].class === 'waiting') return { kind: 'waiting', reason: ended.reason };
   const result = resultWithoutRun(ended.candidate, ended, context.clock.now());
   const record = async () => {
     const ending = await publishResult(result, context);
     await context.control.clearStop(ended.candidate.id);
     return ending;
   };
-  return lasting(ended.candidate.id, 'recording', record, { context, signal });
+  return lasting(ended.candidate.id, 'recording', record, way);
 }

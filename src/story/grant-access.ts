@@ -1,4 +1,4 @@
-import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { type AttemptRecord, historyOf, isOver } from '../domain/attempt-record.ts';
 import { attemptToken, sha256 } from '../domain/ids.ts';
 import type { Evidence } from '../domain/result.ts';
 import { RefusedError, StalledError, toError } from '../errors.ts';
@@ -14,16 +14,20 @@ export interface Earlier {
   readonly attempts: AttemptRecord['attempts'];
   /** Token of the journal entry whose place the next attempt takes; null: there is none. */
   readonly replaces: string | null;
+  /** The end of the last one that ran. */
+  readonly kept?: AttemptRecord['kept'];
 }
 
-/** The attempt that is proven not to have started, if there is one; attempt n counts only after n − 1 is proven. */
+/**
+ * The attempt that is proven not to have started, or whose end is kept, if there is one; attempt n counts only after that
+ * of n − 1.
+ */
 export async function earlierOf(id: string, context: StoryContext): Promise<Earlier> {
   const entry = context.world().journal.entries.get(id);
   const record = entry === undefined ? null : await context.records.load(entry.token);
-  if (record?.unstarted !== true) return { number: 0, attempts: [], replaces: null };
+  if (record === null || !isOver(record)) return { number: 0, attempts: [], replaces: null };
   const { attempt, token } = record.entry;
-  const attempts = [...record.attempts, { number: attempt, outcome: 'timed_out' as const, exit_code: 124, run: null }];
-  return { number: attempt, attempts, replaces: token };
+  return { number: attempt, attempts: historyOf(record), replaces: token, kept: record.kept };
 }
 
 /**
@@ -175,6 +179,7 @@ function noteOf(note: Note, context: StoryContext): AttemptRecord {
     dispatched_at: null,
     attempts: [...note.earlier.attempts],
     ...(sidecar === null ? {} : { sidecar: keptOf(sidecar) }),
+    ...(note.earlier.kept === undefined ? {} : { kept: note.earlier.kept }),
   };
 }
 

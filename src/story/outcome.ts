@@ -12,7 +12,7 @@ export interface OutcomeOf {
 }
 
 /** Exit codes of formats.md, "Which end, which code". */
-const EXIT = { runner: 69, timedOut: 124, cancelled: 130, nobodyKnows: 70 } as const;
+export const EXIT = { runner: 69, timedOut: 124, cancelled: 130, nobodyKnows: 70 } as const;
 
 /**
  * What a run's end means. The engine's word on the exit, the runner's signed trailer on its reason, and what we asked of

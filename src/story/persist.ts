@@ -14,7 +14,7 @@ export class ShuttingDown extends Error {
 /**
  * Does what has to be done before the action can go on, however long the outside is away: an outage is never a verdict.
  * `onWait` is told the reason of each failed try and null after success. Throws ShuttingDown when the signal is aborted
- * between two tries, and whatever is neither TransientError nor StalledError.
+ * between two tries, and whatever is neither TransientError nor StalledError. Comes back no sooner than it is asked to.
  */
 export async function persist<T>(
   work: () => Promise<T>,
@@ -31,8 +31,15 @@ export async function persist<T>(
     } catch (error) {
       if (!(error instanceof TransientError || error instanceof StalledError)) throw error;
       onWait(reasonOf(error));
-      const asked = error instanceof TransientError ? (error.retryAfterMs ?? 0) : 0;
-      await context.clock.sleep(Math.max(asked, backoffMs(failures, context.clock.random())), signal);
+      await context.clock.sleep(pauseMs(error, failures, context.clock.random()), signal);
     }
   }
+}
+
+/** Of thousands that were told the same time not all come back at the same moment. */
+const JITTER = 0.2;
+
+function pauseMs(error: TransientError | StalledError, failures: number, random: number): number {
+  const asked = error instanceof TransientError ? (error.retryAfterMs ?? 0) : 0;
+  return Math.max(asked * (1 + JITTER * random), backoffMs(failures, random));
 }

@@ -184,6 +184,7 @@ function runOf(read: ReadAction, { engine, settings }: StoryContext): Plan['run'
     deadline_seconds: settings.placementSeconds + read.timeoutSeconds + MARGIN_SECONDS,
     group: formula.concurrency,
     group_limit: formula.concurrency_limit,
+    ...(read.action.retry === null ? {} : { attempts: read.action.retry.attempts }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { AttemptRecord } from '../domain/attempt-record.ts';
+import { type AttemptRecord, isOver, isResting } from '../domain/attempt-record.ts';
 import { isSidecarId } from '../domain/ids.ts';
 import type { RunEnd } from '../domain/run.ts';
 import { type Approval, type Asked, approveAction } from './approve-action.ts';
@@ -6,13 +6,16 @@ import { claimAttempt, dropNote } from './claim-attempt.ts';
 import { checkConditions, checkHistory } from './conditions.ts';
 import type { Ending, StoryContext } from './context.ts';
 import { dispatchRun, hasRun, proveUnstarted } from './dispatch-run.ts';
-import { endWithoutRun, lasting, recordAttempt, revokeAccess, settleRun, type Way } from './end-attempt.ts';
+import { endBetween, endRun, endWithoutRun, lasting, revokeAccess, settleRun, type Way } from './end-attempt.ts';
 import { type Followed, followRun } from './follow-run.ts';
 import { earlierOf, grantAccess } from './grant-access.ts';
+import { whileOurs } from './holding.ts';
 import { type Ended, noOrNotYet } from './no-or-not-yet.ts';
 import { outcomeOf } from './outcome.ts';
 import { type ReadAction, readAction } from './read-action.ts';
 import { reason } from './reasons.ts';
+import { judgeRetry, mayComeAgain } from './retry.ts';
+import { claimedNotes } from './retry-notes.ts';
 import { claimedAction, pendingAction, stopWish } from './stop-wish.ts';
 import { isWaiting, type Waiting, waiting } from './waiting.ts';
 import type { Candidate } from './world.ts';
@@ -43,7 +46,6 @@ export async function judgeAction(
   context: StoryContext,
   asked: Asked = {},
 ): Promise<Ready | Waiting | Ended> {
-  const world = context.world();
   try {
     // Before the wish to cancel: there is no result while somebody's run of it may live.
     const past = await pastOf(candidate, context);
@@ -52,16 +54,21 @@ export async function judgeAction(
     if (stop !== null) {
       return { kind: 'ended', candidate, outcome: 'cancelled', reason: reason('ERR_CANCELLED', stop.message, stop.by) };
     }
-    const read = await readAction(candidate, world, context.opsRepo);
-    if (isWaiting(read)) return read;
-    const tools = { ...context, now: context.clock.now() };
-    const held = await checkConditions(read.action, world, tools);
-    const approval = await approveAction(read, world, context, asked);
-    if (isWaiting(approval)) return approval;
-    return held ?? { kind: 'ready', read, approval, again: () => judgeNow(candidate, context) };
+    return await judgeRetry(await judgeBytes(candidate, context, asked), candidate, context);
   } catch (error) {
     return noOrNotYet(error, candidate);
   }
+}
+
+async function judgeBytes(candidate: Candidate, context: StoryContext, asked: Asked): Promise<Ready | Waiting> {
+  const world = context.world();
+  const read = await readAction(candidate, world, context.opsRepo);
+  if (isWaiting(read)) return read;
+  const tools = { ...context, now: context.clock.now() };
+  const held = await checkConditions(read.action, world, tools);
+  const approval = await approveAction(read, world, context, asked);
+  if (isWaiting(approval)) return approval;
+  return held ?? { kind: 'ready', read, approval, again: () => judgeNow(candidate, context) };
 }
 
 async function judgeNow({ id, file }: Candidate, context: StoryContext): Promise<Ready | Waiting | Ended> {
@@ -82,8 +89,11 @@ async function pastOf(candidate: Candidate, context: StoryContext): Promise<Wait
   if (entry.dispatcher !== context.settings.dispatcher) {
     return waiting('ERR_CLAIMED_ELSEWHERE', `${entry.dispatcher} has claimed it`);
   }
-  const unstarted = (await context.records.load(entry.token))?.unstarted === true;
-  return unstarted ? null : waiting('ERR_CLAIMED_ELSEWHERE', `attempt ${entry.attempt} of it is under way`);
+  const record = await context.records.load(entry.token);
+  // An end that is kept is that of these bytes; of others nothing runs under its id.
+  const isNext =
+    record !== null && (isResting(record) ? mayComeAgain(record, world, context.engine.kind) : isOver(record));
+  return isNext ? null : waiting('ERR_CLAIMED_ELSEWHERE', `attempt ${entry.attempt} of it is under way`);
 }
 
 /**
@@ -95,7 +105,8 @@ export async function startAttempt(ready: Ready, context: StoryContext): Promise
   try {
     context.tell(candidate.id, { state: 'granting', reason: null });
     const earlier = await earlierOf(candidate.id, context);
-    const record = await grantAccess(ready.read, ready.approval, earlier, context);
+    const lost = earlier.replaces === null ? await lostAttempt(ready.read, context) : null;
+    const record = lost ?? (await grantAccess(ready.read, ready.approval, earlier, context));
     const again = record.claimed ? null : await judgeAgain(ready, record);
     if (again !== null) {
       await dropNote(record, context);
@@ -109,6 +120,15 @@ export async function startAttempt(ready: Ready, context: StoryContext): Promise
     // No file asked for it: what is not allowed now may be later, and there is nobody to tell that it never will.
     return sidecar === null || ended.kind === 'waiting' ? ended : { kind: 'waiting', reason: ended.reason };
   }
+}
+
+/** A later attempt that the journal has lost: the first one, which ran, is not made again. */
+async function lostAttempt({ action, candidate }: ReadAction, context: StoryContext): Promise<AttemptRecord | null> {
+  if (action.retry === null) return null;
+  const { dispatcher, instance } = context.settings;
+  const record = claimedNotes(await context.records.all()).get(candidate.id);
+  if (record === undefined || record.entry.dispatcher !== dispatcher || record.entry.attempt === 1) return null;
+  return { ...record, claimed: true, entry: { ...record.entry, instance } };
 }
 
 /** The verdict of step 2 is taken again when the claim is made; null: it is the same. */
@@ -126,16 +146,17 @@ async function judgeAgain(ready: Ready, record: AttemptRecord): Promise<Waiting 
 }
 
 /**
- * Steps 5 to 9 for an attempt that is claimed, from wherever it stopped. Whatever is away is waited for. Throws
- * ShuttingDown when we are stopping; run from the top again, it goes on.
+ * Steps 5 to 9 for an attempt that is claimed, from wherever it stopped, for as long as it is ours. Whatever is away is
+ * waited for. Throws ShuttingDown when we are stopping; run from the top again, it goes on.
  */
-export async function finishAttempt(
-  claimed: AttemptRecord,
-  context: StoryContext,
-  signal: AbortSignal,
-): Promise<Ending> {
+export function finishAttempt(claimed: AttemptRecord, context: StoryContext, signal: AbortSignal): Promise<Ending> {
+  return whileOurs(claimed, context, () => toItsEnd(claimed, { context, signal }));
+}
+
+async function toItsEnd(claimed: AttemptRecord, way: Way): Promise<Ending> {
+  const { context, signal } = way;
   const { id } = claimed.entry;
-  const way = { context, signal };
+  if (isResting(claimed)) return endBetween(claimed, way);
   const dispatched = await lasting(id, 'dispatching', () => dispatchOrStop(claimed, way), way);
   if (dispatched.kind === 'unstarted') return endUnstarted(claimed, dispatched.message, way);
   if (dispatched.kind === 'cancelled') return endWithoutRun(claimed, dispatched.end, way);
@@ -143,7 +164,7 @@ export async function finishAttempt(
   const followed = await followRun(dispatched.run, dispatched.record, context, signal);
   if (followed.end.kind === 'not-started') return endUnplaced(followed, followed.end, way);
   const ended = await settleRun(dispatched.run, followed, way);
-  return recordAttempt(ended, way);
+  return endRun(ended, way);
 }
 
 /** The engine gave up on it. Only its wrapper, consumed by ourselves, proves that no copy can start any more. */

@@ -5,7 +5,7 @@ import { type Cancellable, cancelRequest } from './cancel-request.ts';
 import type { StoryContext } from './context.ts';
 import { readAction } from './read-action.ts';
 import { isWaiting } from './waiting.ts';
-import type { Candidate } from './world.ts';
+import type { Candidate, World } from './world.ts';
 
 /*
  * The wish to stop an action: the operator's (`cancel`, in state_dir), or one that was committed beside the action. Both
@@ -21,14 +21,14 @@ export async function stopWish(
   return (await context.control.stopRequest(action.id)) ?? (await committedWish(action, context, signal));
 }
 
-/** As `stopWish`, for whoever asks again and again: never waits for a forge. */
-export type StopWatch = () => Promise<StopRequest | null>;
+/** The committed wish, as far as it is judged at this moment; null: none, or not yet. For whoever asks again and again. */
+export type CommittedWish = (world: World) => StopRequest | null;
 
 /**
- * A committed wish is judged beside, so that a forge that hangs holds up neither the operator's wish nor the end of the
- * run. After `signal` nothing is asked any more, and what is still being judged changes nothing.
+ * It is judged beside, so that a forge that hangs holds up neither the operator's wish nor the end of the run. After
+ * `signal` nothing is asked any more, and what is still being judged changes nothing.
  */
-export function watchStopWish(action: Cancellable, context: StoryContext, signal: AbortSignal): StopWatch {
+export function watchCommittedWish(action: Cancellable, context: StoryContext, signal: AbortSignal): CommittedWish {
   let committed: StopRequest | null = null;
   let isJudging = false;
   const judge = async (): Promise<void> => {
@@ -36,11 +36,9 @@ export function watchStopWish(action: Cancellable, context: StoryContext, signal
     committed = await committedWish(action, context, signal);
     isJudging = false;
   };
-  return async () => {
-    const asked = await context.control.stopRequest(action.id);
-    if (asked !== null || committed !== null) return asked ?? committed;
-    if (!isJudging && !signal.aborted) void judge();
-    return null;
+  return ({ cancels }) => {
+    if (committed === null && !isJudging && cancels.size > 0 && !signal.aborted) void judge();
+    return committed;
   };
 }
 

@@ -147,8 +147,13 @@ class GitWatcher implements Watcher {
   }
 
   #follow(changes: readonly TreeChange[], line: readonly FirstParentChange[]): void {
-    // Bytes that went away and came back are a new change: whoever touched a path since the last look counts.
-    for (const commit of line) for (const { path } of commit.changes) this.#setters.delete(path);
+    // Bytes that went away and came back are a new change: whoever touched a path last counts.
+    for (const { commit, committedAt, changes: touched } of line) {
+      for (const { path, after } of touched) {
+        if (after === null) this.#setters.delete(path);
+        else this.#setters.set(path, { blob: after.oid, commit, committedAt });
+      }
+    }
     this.#arrivals.follow(changes, line);
     this.#catalogue.apply(changes);
   }

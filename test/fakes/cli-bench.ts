@@ -1,15 +1,16 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { systemClock } from '../../src/adapters/clock.ts';
 import { openJournal } from '../../src/adapters/ops-repo/journal.ts';
 import { createFileRecords } from '../../src/adapters/records.ts';
 import { type DemoRepo, makeDemoRepo } from '../../src/cli/demo-repo.ts';
-import { plainGit, writeNewFiles } from '../../src/cli/plain-git.ts';
+import { plainGit } from '../../src/cli/plain-git.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import type { AttemptRecord } from '../../src/domain/attempt-record.ts';
 import type { JournalEntry } from '../../src/domain/journal.ts';
 import { encodeResult, type Result } from '../../src/domain/result.ts';
-import { temporaryFolder } from './git-repo.ts';
+import { type FolderCopy, keepFolder } from './folder-copy.ts';
+import { temporaryFolder, Writer } from './git-repo.ts';
 
 export interface Said {
   readonly code: number;
@@ -25,11 +26,14 @@ export interface RunOptions {
   readonly onStderr?: (piece: string) => void;
 }
 
+const PUSHER = { name: 'edge-dispatcher', email: 'edge-dispatcher@localhost' };
+
 /** The ops repo of the demo with its configuration beside it, and the program called in that folder. */
 export class CliBench {
   readonly root: string;
   readonly repo: DemoRepo;
   readonly remove: () => Promise<void>;
+  #writer: Writer | undefined;
 
   private constructor(root: string, repo: DemoRepo, remove: () => Promise<void>) {
     this.root = root;
@@ -39,7 +43,7 @@ export class CliBench {
 
   static async open(): Promise<CliBench> {
     const { dir, remove } = await temporaryFolder('edge-cli-');
-    const bench = new CliBench(dir, await makeDemoRepo(dir), remove);
+    const bench = new CliBench(dir, await copyDemoRepo(dir), remove);
     await writeFile(path.join(dir, 'dispatcher.toml'), bench.config());
     return bench;
   }
@@ -88,17 +92,17 @@ kind = "file"
     return { code, value: JSON.parse(stdout) as unknown };
   }
 
-  /** Ada pushes files (null: removes). */
-  async push(files: Readonly<Record<string, string | null>>): Promise<void> {
-    const { clone } = this.repo;
-    await plainGit(clone, ['pull', '--quiet', '--ff-only', 'origin', 'main']);
-    for (const [name, content] of Object.entries(files)) {
-      if (content === null) await plainGit(clone, ['rm', '--quiet', '--', name]);
-      else await writeNewFiles(clone, { [name]: content });
-    }
-    await plainGit(clone, ['add', '--all', '.']);
-    await plainGit(clone, ['commit', '--quiet', '-m', 'change']);
-    await plainGit(clone, ['push', '--quiet', 'origin', 'main']);
+  /** Pushes files on top of the branch (null: removes), on request signed by Grace, and takes all to Ada's clone. */
+  async push(
+    files: Readonly<Record<string, string | null>>,
+    options: { readonly signed?: boolean } = {},
+  ): Promise<void> {
+    const signed = options.signed ? { signingKey: path.join(this.root, 'grace-key') } : {};
+    this.#writer ??= await Writer.open(this.repo.url, path.join(this.root, 'writer.git'));
+    await this.#writer.pull();
+    const commit = await this.#writer.commit(files, { author: PUSHER, date: new Date(), ...signed });
+    await this.#writer.push();
+    await plainGit(this.repo.clone, ['reset', '--quiet', '--hard', commit]);
   }
 
   async pushResult(result: Result): Promise<void> {
@@ -155,5 +159,38 @@ kind = "file"
   /** The operator's wishes that lie in state_dir/control. */
   async wishes(): Promise<readonly string[]> {
     return readdir(path.join(this.repo.stateDir, 'control')).catch(() => []);
+  }
+}
+
+interface KeptDemo {
+  readonly repo: DemoRepo;
+  readonly root: string;
+  readonly files: FolderCopy;
+}
+
+let demo: Promise<KeptDemo> | undefined;
+
+/** Made once by the demo's own code, forty processes, and then written from memory; the clone has the remote's objects. */
+async function copyDemoRepo(root: string): Promise<DemoRepo> {
+  demo ??= makeDemo();
+  const made = await demo;
+  await made.files.writeTo(root);
+  const there = (folder: string) => path.join(root, path.relative(made.root, folder));
+  const { url, clone, stateDir, trustedCommit } = made.repo;
+  await rm(path.join(there(clone), '.git', 'objects'), { recursive: true, force: true });
+  await symlink(path.join(there(url), 'objects'), path.join(there(clone), '.git', 'objects'));
+  return { url: there(url), clone: there(clone), stateDir: there(stateDir), trustedCommit };
+}
+
+async function makeDemo(): Promise<KeptDemo> {
+  const { dir, remove } = await temporaryFolder('edge-cli-');
+  try {
+    const repo = await makeDemoRepo(dir);
+    // Examples, which nobody needs.
+    for (const gitDir of [repo.url, path.join(repo.clone, '.git')])
+      await rm(path.join(gitDir, 'hooks'), { recursive: true });
+    return { repo, root: dir, files: await keepFolder(dir) };
+  } finally {
+    await remove();
   }
 }

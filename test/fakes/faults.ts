@@ -9,6 +9,8 @@ export class Gate {
   #plan: (call: string, when: When) => Error | null = () => null;
   #killAt: { readonly point: number; readonly died: () => void } | null = null;
   #points = 0;
+  #stopAt: number | null = null;
+  #asleep: { readonly done: Promise<void>; readonly wake: () => void } | null = null;
   readonly #slow = new Map<string, () => Promise<void>>();
 
   /** `plan` answers what a call is to throw; null: nothing. */
@@ -44,19 +46,47 @@ export class Gate {
     this.#isDead = true;
   }
 
+  /** The process is stopped (SIGSTOP): from now on its calls wait, those under way before they answer, until `wake`. */
+  stop(): void {
+    let wake = (): void => undefined;
+    const done = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    this.#asleep ??= { done, wake };
+  }
+
+  /** The same at its n-th point (two a call, counted from 0). */
+  stopAt(point: number): void {
+    this.#stopAt = point;
+  }
+
+  wake(): void {
+    this.#asleep?.wake();
+    this.#asleep = null;
+  }
+
   /** Points passed so far. */
   get points(): number {
     return this.#points;
   }
 
-  /** Throws, or never answers again. */
-  async pass(call: string, when: When): Promise<void> {
-    if (when === 'before' && !this.#isDead) this.calls.push(call);
+  /** What was planned for this point. */
+  #arrive(): void {
     if (this.#killAt?.point === this.#points && !this.#isDead) {
       this.kill();
       this.#killAt.died();
     }
+    if (this.#stopAt !== this.#points) return;
+    this.#stopAt = null;
+    this.stop();
+  }
+
+  /** Throws, or never answers again. */
+  async pass(call: string, when: When): Promise<void> {
+    if (when === 'before' && !this.#isDead) this.calls.push(call);
+    this.#arrive();
     this.#points += 1;
+    await this.#asleep?.done;
     if (this.#isDead) await new Promise(() => undefined);
     if (when === 'before') await this.#slow.get(call)?.();
     const error = this.#plan(call, when);

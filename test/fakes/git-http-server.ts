@@ -41,6 +41,8 @@ export class GitHttpServer {
   failPushes = { count: 0, status: 500 };
   /** Waits for this before it answers the request with this body. */
   hold: ((body: string) => Promise<void> | undefined) | undefined;
+  /** Passes on another body in place of git's answer to the request with this body; it may be the same. */
+  alter: ((answer: Buffer, request: string) => Buffer) | undefined;
   /** Waits so long before every answer. */
   delayMs = 0;
   /** Redirects all requests there, if set. */
@@ -179,7 +181,8 @@ export class GitHttpServer {
     child.stdin.on('error', () => undefined);
     child.stdin.end(body);
     child.stderr.resume();
-    return parseCgi(await readAll(child.stdout));
+    const answer = parseCgi(await readAll(child.stdout));
+    return { ...answer, body: this.alter?.(answer.body, body.toString('latin1')) ?? answer.body };
   }
 }
 

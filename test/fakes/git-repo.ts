@@ -1,14 +1,18 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { oid as asOid, type Oid } from '../../src/domain/ids.ts';
 import { type FileContent, importStream } from './fast-import.ts';
+import { headRef, moveRef, readRef } from './ref-files.ts';
 
 /**
  * Makes ops repos with real git: a bare remote, and a writer that commits to a scratch clone of it by plumbing (no work
  * tree), as another person would. Everything lies beneath folders that the test itself makes and removes.
+ *
+ * A process costs more than all else that tests do. So a clone borrows the remote's objects, and what it pushes is
+ * linked into the remote and its ref moved, both as files; a remote with hooks is pushed to by git.
  */
 
 interface Who {
@@ -38,6 +42,8 @@ export interface SigningKey {
   /** `SHA256:…` */
   fingerprint(): Promise<string>;
 }
+
+const ALTERNATES = path.join('objects', 'info', 'alternates');
 
 const someone: Who = { name: 'Some One', email: 'someone@example.org' };
 
@@ -102,6 +108,10 @@ export class Writer {
   readonly remote: string;
   readonly #noObject: string;
   #branch: string;
+  /** Of the commits made here: so much of history is known without asking. */
+  readonly #parents = new Map<Oid, readonly Oid[]>();
+  /** Files of objects that the remote has by now. */
+  readonly #handedOver = new Set<string>();
   #clock = Date.parse('2026-01-01T00:00:00Z');
 
   private constructor(
@@ -120,6 +130,7 @@ export class Writer {
     const config = await readFile(path.join(remote, 'config'), 'utf8');
     const format = /objectformat = sha256/i.test(config) ? 'sha256' : 'sha1';
     await createRemote(dir, { branch, objectFormat: format });
+    await writeFile(path.join(dir, ALTERNATES), `${path.resolve(remote, 'objects')}\n`);
     const writer = new Writer({ remote, dir }, branch, format);
     await writer.pull().catch(() => undefined);
     return writer;
@@ -128,9 +139,16 @@ export class Writer {
   /** Commits these changes on top of the present branch; not yet pushed. */
   async commit(files: Readonly<Record<string, FileContent>>, options: CommitOptions = {}): Promise<Oid> {
     const parent = await this.resolve('HEAD');
-    if (options.signingKey === undefined) return this.#import(files, parent, options);
-    await this.git(parent === null ? ['read-tree', '--empty'] : ['read-tree', parent]);
-    return this.#finish(files, parent === null ? [] : [parent], options);
+    const identity = this.#identity(options);
+    const { message = 'change\n' } = options;
+    const input = importStream({ branch: this.#branch, parent, message, identity, files });
+    const said = await this.git(['fast-import', '--quiet', '--force', '--done', '--date-format=raw'], { input });
+    const commit = asOid(said.trim());
+    const parents = parent === null ? [] : [parent];
+    // It can't sign, but it has made the tree.
+    if (options.signingKey !== undefined) return this.#commitTree(`${commit}^{tree}`, parents, options, identity);
+    this.#parents.set(commit, parents);
+    return commit;
   }
 
   /** Merges another branch with a merge commit, always; `files` settles conflicts (or is the evil of the merge). */
@@ -151,7 +169,7 @@ export class Writer {
   /** Puts HEAD on a branch, made at `from` (default: here) if it is not there. */
   async checkout(branch: string, from = 'HEAD'): Promise<void> {
     if ((await this.resolve(`refs/heads/${branch}`)) === null) {
-      await this.git(['update-ref', `refs/heads/${branch}`, (await this.resolve(from)) ?? from]);
+      await this.#move(`refs/heads/${branch}`, (await this.resolve(from)) ?? from);
     }
     await this.git(['symbolic-ref', 'HEAD', `refs/heads/${branch}`]);
     this.#branch = branch;
@@ -159,20 +177,33 @@ export class Writer {
 
   /** Moves the present branch to any commit (as `reset --hard`). */
   async reset(to: string): Promise<void> {
-    await this.git(['update-ref', `refs/heads/${this.#branch}`, (await this.resolve(to)) ?? to]);
+    await this.#move(`refs/heads/${this.#branch}`, (await this.resolve(to)) ?? to);
   }
 
   /** Pushes the present branch; `force` overwrites. Rejects when it is refused. */
   async push(options: { readonly force?: boolean; readonly to?: string } = {}): Promise<void> {
     const to = options.to ?? `refs/heads/${this.#branch}`;
-    await this.git(['push', '--quiet', ...(options.force ? ['--force'] : []), this.remote, `HEAD:${to}`]);
+    const ours = await this.resolve('HEAD');
+    if (ours === null || (await this.#remoteHasHooks())) {
+      await this.git(['push', '--quiet', ...(options.force ? ['--force'] : []), this.remote, `HEAD:${to}`]);
+      return;
+    }
+    const theirs = await readRef(this.remote, to);
+    if (theirs === ours) return;
+    if (theirs !== null && !options.force && !this.#isKnownAncestor(theirs, ours)) {
+      await this.git(['merge-base', '--is-ancestor', theirs, ours]);
+    }
+    await this.#handOver();
+    await moveRef(this.remote, to, { from: theirs, to: ours });
   }
 
   /** Takes the remote's state of the present branch. */
   async pull(): Promise<Oid> {
     const branch = `refs/heads/${this.#branch}`;
-    await this.git(['fetch', '--quiet', '--no-tags', '--update-head-ok', this.remote, `+${branch}:${branch}`]);
-    return asOid((await this.git(['rev-parse', branch])).trim());
+    const tip = await readRef(this.remote, branch);
+    if (tip === null) throw new Error(`the remote has no ${branch}`);
+    await this.#move(branch, tip);
+    return tip;
   }
 
   /** Makes a lightweight tag, or an annotated (and signed) one with a message. */
@@ -183,11 +214,21 @@ export class Writer {
   }
 
   async pushTag(name: string): Promise<void> {
-    await this.git(['push', '--quiet', this.remote, `refs/tags/${name}`]);
+    const ref = `refs/tags/${name}`;
+    const ours = await readRef(this.dir, ref);
+    const isNew = (await readRef(this.remote, ref)) === null;
+    if (ours === null || !isNew || (await this.#remoteHasHooks())) {
+      await this.git(['push', '--quiet', this.remote, ref]);
+      return;
+    }
+    await this.#handOver();
+    await moveRef(this.remote, ref, { from: null, to: ours });
   }
 
   /** Object id of a revision, null if there is none. */
   async resolve(revision: string): Promise<Oid | null> {
+    const ref = revision === 'HEAD' ? await headRef(this.dir) : revision;
+    if (/^refs\/[\w./-]+$/.test(ref)) return readRef(this.dir, ref);
     const out = await this.git(['rev-parse', '--verify', '--quiet', revision]).catch(() => '');
     return out === '' ? null : asOid(out.trim());
   }
@@ -205,18 +246,6 @@ export class Writer {
     );
   }
 
-  /** One process for the whole commit; it can't sign. */
-  async #import(
-    files: Readonly<Record<string, FileContent>>,
-    parent: Oid | null,
-    options: CommitOptions,
-  ): Promise<Oid> {
-    const { message = 'change\n' } = options;
-    const input = importStream({ branch: this.#branch, parent, message, identity: this.#identity(options), files });
-    const said = await this.git(['fast-import', '--quiet', '--force', '--done', '--date-format=raw'], { input });
-    return asOid(said.trim());
-  }
-
   async #finish(
     files: Readonly<Record<string, FileContent>>,
     parents: readonly Oid[],
@@ -229,21 +258,49 @@ export class Writer {
     }
     await this.git(['update-index', '-z', '--index-info'], { input: records.join('') });
     const tree = (await this.git(['write-tree'])).trim();
+    return this.#commitTree(tree, parents, options, this.#identity(options));
+  }
+
+  /** Commits a tree on the present branch. */
+  async #commitTree(tree: string, parents: readonly Oid[], options: CommitOptions, env: Env): Promise<Oid> {
     const sign = options.signingKey === undefined ? [] : [`-S${options.signingKey}`];
-    const args = [
-      '-c',
-      'gpg.format=ssh',
-      'commit-tree',
-      ...sign,
-      ...parents.flatMap((p) => ['-p', p]),
-      '-F',
-      '-',
-      tree,
-    ];
-    const env = this.#identity(options);
+    const named = parents.flatMap((parent) => ['-p', parent]);
+    const args = ['-c', 'gpg.format=ssh', 'commit-tree', ...sign, ...named, '-F', '-', tree];
     const commit = asOid((await this.git(args, { env, input: options.message ?? 'change\n' })).trim());
-    await this.git(['update-ref', 'HEAD', commit]);
+    this.#parents.set(commit, parents);
+    await this.#move(await headRef(this.dir), commit);
     return commit;
+  }
+
+  async #move(ref: string, to: string): Promise<void> {
+    await moveRef(this.dir, ref, { from: await readRef(this.dir, ref), to: asOid(to) });
+  }
+
+  #isKnownAncestor(old: Oid, of: Oid): boolean {
+    if (old === of) return true;
+    return (this.#parents.get(of) ?? []).some((parent) => this.#isKnownAncestor(old, parent));
+  }
+
+  /** Gives the remote all objects made here, a pack before its index. */
+  async #handOver(): Promise<void> {
+    const entries = await readdir(path.join(this.dir, 'objects'), { recursive: true, withFileTypes: true });
+    const files = entries
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => path.relative(this.dir, path.join(parentPath, name)))
+      .filter((file) => file !== ALTERNATES && !this.#handedOver.has(file));
+    for (const file of files.toSorted((a, b) => Number(a.endsWith('.idx')) - Number(b.endsWith('.idx')))) {
+      const place = path.join(this.remote, file);
+      await mkdir(path.dirname(place), { recursive: true });
+      await link(path.join(this.dir, file), place).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+      });
+      this.#handedOver.add(file);
+    }
+  }
+
+  async #remoteHasHooks(): Promise<boolean> {
+    const hooks = await readdir(path.join(this.remote, 'hooks')).catch(() => []);
+    return hooks.length > 0;
   }
 
   async #entry(file: string, content: FileContent): Promise<string[]> {

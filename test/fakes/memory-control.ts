@@ -30,6 +30,10 @@ export class MemoryControl implements Control {
     return this.stops.get(id) ?? null;
   }
 
+  async stopRequests(): Promise<ReadonlyMap<string, StopRequest>> {
+    return new Map(this.stops);
+  }
+
   async requestStop(id: string, request: StopRequest): Promise<void> {
     this.stops.set(id, request);
     this.#tell();

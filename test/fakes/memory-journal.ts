@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { JournalEntry, Tombstone } from '../../src/domain/journal.ts';
-import type { ClaimAnswer, ClaimTerms, Journal, JournalView } from '../../src/ports/journal.ts';
+import { AWAITS_ADOPTION, isFenced, type JournalEntry, type Tombstone } from '../../src/domain/journal.ts';
+import type { Clock } from '../../src/ports/clock.ts';
+import type { ClaimAnswer, ClaimTerms, Holder, Journal, JournalView, TakeOver } from '../../src/ports/journal.ts';
 
 const EMPTY: JournalView = { entries: new Map(), ended: new Map(), damaged: [] };
 
@@ -24,16 +25,30 @@ export class MemoryJournalRef {
 export class MemoryJournal implements Journal {
   readonly #ref: MemoryJournalRef;
   readonly #own: { readonly dispatcher: string; readonly instance: string };
+  readonly #clock: Clock | null;
   #view: JournalView = EMPTY;
+  #seen = { monotonic: -Infinity, wall: 0 };
 
-  constructor(ref: MemoryJournalRef, own: { readonly dispatcher: string; readonly instance: string }) {
+  /** `clock`: how old its view is; without one it is never old. */
+  constructor(
+    ref: MemoryJournalRef,
+    own: { readonly dispatcher: string; readonly instance: string },
+    clock: Clock | null = null,
+  ) {
     this.#ref = ref;
     this.#own = own;
+    this.#clock = clock;
   }
 
   async refresh(): Promise<JournalView> {
-    this.#view = this.#ref.state;
+    this.#see();
     return this.#view;
+  }
+
+  age(): number {
+    if (this.#clock === null) return 0;
+    const wall = Math.abs(this.#clock.now().getTime() - this.#seen.wall);
+    return Math.max(this.#clock.monotonic() - this.#seen.monotonic, wall);
   }
 
   view(): JournalView {
@@ -62,24 +77,69 @@ export class MemoryJournal implements Journal {
     });
   }
 
-  async adopt(dispatcher: string, instance: string): Promise<readonly JournalEntry[]> {
-    const ours = [...this.#ref.state.entries.values()].filter((entry) => entry.dispatcher === dispatcher);
-    const adopted = ours.map((entry) => ({ ...entry, instance }));
-    if (adopted.length > 0) {
+  async adopt(to: Holder): Promise<readonly JournalEntry[]> {
+    return this.#give(this.#entriesOf(to.dispatcher), to);
+  }
+
+  async adoptGiven(to: Holder): Promise<readonly JournalEntry[]> {
+    if (this.#isFenced()) return [];
+    return this.#give(
+      this.#entriesOf(to.dispatcher).filter(({ instance }) => instance === AWAITS_ADOPTION || instance === to.instance),
+      to,
+    );
+  }
+
+  async renew(leaseUntil: string): Promise<number> {
+    const own = this.#entriesOf(this.#own.dispatcher).filter(({ instance }) => instance === this.#own.instance);
+    const [first] = own.toSorted((a, b) => a.id.localeCompare(b.id));
+    if (first === undefined) return 0;
+    this.#change((entries) => {
+      for (const entry of own) {
+        if (entry === first || entry.lease_until === undefined) {
+          entries.set(entry.id, { ...entry, lease_until: leaseUntil });
+        }
+      }
+    });
+    return own.length;
+  }
+
+  async takeOver({ from, watched, ids, to }: TakeOver): Promise<readonly JournalEntry[]> {
+    const given = watched.filter(({ id }) => ids.has(id)).map((entry) => ({ ...heldBy(entry, to), taken_from: from }));
+    const holds = (entry: JournalEntry) => isDeepStrictEqual(this.#ref.state.entries.get(entry.id), entry);
+    if (given.every(holds)) return given;
+    if (to.instance === this.#own.instance && this.#isFenced()) return [];
+    if (this.#entriesOf(from).length !== watched.length || !watched.every(holds)) return [];
+    this.#change((entries) => {
+      for (const entry of given) entries.set(entry.id, entry);
+    });
+    return given;
+  }
+
+  #give(held: readonly JournalEntry[], to: Holder): readonly JournalEntry[] {
+    const given = held.map((entry) => heldBy(entry, to));
+    if (given.length > 0) {
       this.#change((entries) => {
-        for (const entry of adopted) entries.set(entry.id, entry);
+        for (const entry of given) entries.set(entry.id, entry);
       });
     }
-    return adopted;
+    return given;
+  }
+
+  #entriesOf(dispatcher: string): readonly JournalEntry[] {
+    return [...this.#ref.state.entries.values()].filter((entry) => entry.dispatcher === dispatcher);
+  }
+
+  #isFenced(): boolean {
+    return [...this.#ref.state.entries.values()].some((entry) => isFenced(entry, this.#own));
   }
 
   #judge(entry: JournalEntry, terms: ClaimTerms): ClaimAnswer {
     const { entries, ended } = this.#ref.state;
-    const { dispatcher, instance } = this.#own;
+    const { instance } = this.#own;
     const all = [...entries.values()];
-    if (all.some((each) => each.dispatcher === dispatcher && each.instance !== instance)) return 'fenced';
+    if (this.#isFenced()) return 'fenced';
     const held = entries.get(entry.id);
-    if (held !== undefined && isDeepStrictEqual(held, entry)) return 'won';
+    if (held !== undefined && isDeepStrictEqual(unsigned(held), unsigned(entry))) return 'won';
     if (ended.has(entry.id)) return 'taken';
     if (held !== undefined && (held.token !== terms.replaces || held.instance !== instance)) return 'taken';
     if (entry.group === null) return 'won';
@@ -92,6 +152,22 @@ export class MemoryJournal implements Journal {
 
   #change(work: (entries: Map<string, JournalEntry>, ended: Map<string, Tombstone>) => void): void {
     this.#ref.change(work);
-    this.#view = this.#ref.state;
+    this.#see();
   }
+
+  #see(): void {
+    this.#view = this.#ref.state;
+    if (this.#clock !== null) this.#seen = { monotonic: this.#clock.monotonic(), wall: this.#clock.now().getTime() };
+  }
+}
+
+const unsigned = ({ lease_until: _sign, ...entry }: JournalEntry) => entry;
+
+function heldBy(entry: JournalEntry, { dispatcher, instance, leaseUntil }: Holder): JournalEntry {
+  return {
+    ...unsigned(entry),
+    dispatcher,
+    instance,
+    ...(leaseUntil === undefined ? {} : { lease_until: leaseUntil }),
+  };
 }

@@ -1,4 +1,5 @@
 import { createChangeFinder } from '../../src/approvals/shared/change-finder.ts';
+import { type Breakers, createBreakers } from '../../src/daemon/breakers.ts';
 import { createDaemon, type Daemon, type DaemonDeps } from '../../src/daemon/daemon.ts';
 import { isSidecarId } from '../../src/domain/ids.ts';
 import type { Result } from '../../src/domain/result.ts';
@@ -33,6 +34,8 @@ interface LogLine {
 
 export interface ProcessOptions {
   readonly dispatcher?: string;
+  /** Whose state_dir it has; default: that of its name. */
+  readonly host?: string;
   readonly settings?: Partial<StorySettings>;
   readonly loop?: Partial<DaemonDeps['settings']>;
   readonly onResult?: (result: Result) => void;
@@ -101,23 +104,29 @@ export class StoryBench {
     this.#starts += 1;
     const settings = { ...SETTINGS, dispatcher: options.dispatcher ?? 'edge-1', instance: `start-${this.#starts}` };
     const gate = new Gate();
-    const records = this.#hosts.get(settings.dispatcher) ?? new MemoryRecords();
-    this.#hosts.set(settings.dispatcher, records);
+    const host = options.host ?? settings.dispatcher;
+    const records = this.#hosts.get(host) ?? new MemoryRecords();
+    this.#hosts.set(host, records);
     const lines: LogLine[] = [];
     const say =
       (level: LogLine['level']) =>
       (message: string, fields: LogFields = {}) =>
         void lines.push({ level, message, fields });
+    const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+    const breakers = createBreakers({ clock: this.clock, log });
     const parts: DaemonDeps['parts'] = {
-      opsRepo: gated('opsRepo', this.repo, gate),
-      journal: gated('journal', new MemoryJournal(this.journal, settings), gate, ['view']),
-      engine: gated('engine', this.engine, gate),
-      access: gated('access', this.access, gate),
-      store: gated('store', this.store, gate),
+      opsRepo: breakers.guard('opsRepo', gated('opsRepo', this.repo, gate)),
+      journal: breakers.guard(
+        'journal',
+        gated('journal', new MemoryJournal(this.journal, settings, this.clock), gate, ['view', 'age']),
+      ),
+      engine: breakers.guard('engine', gated('engine', this.engine, gate)),
+      access: breakers.guard('access', gated('access', this.access, gate)),
+      store: breakers.guard('store', gated('store', this.store, gate)),
       records: gated('records', records, gate),
       control: gated('control', this.control, gate, ['onChange']),
       clock: this.clock,
-      log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
+      log: breakers.quieten(log),
       rules: this.rules,
       ownResults: createOwnResults({
         opsRepo: this.repo,
@@ -125,7 +134,7 @@ export class StoryBench {
         trustedCommit: null,
         folders: [settings.actionsDir, settings.sidecarsDir],
       }),
-      ...this.#forgeParts(gate),
+      ...this.#forgeParts(gate, breakers),
       settings: { ...settings, ...options.settings },
     };
     const watcher = this.#watcher(parts);
@@ -134,6 +143,7 @@ export class StoryBench {
     const daemon = createDaemon({
       parts,
       watcher,
+      breakers,
       settings: loop,
       ...(onResult && { onResult }),
       ...(sidecars && { sidecars }),
@@ -174,10 +184,10 @@ export class StoryBench {
     return { ...process, report };
   }
 
-  #forgeParts(gate: Gate): Pick<DaemonDeps['parts'], 'forge' | 'changes'> {
+  #forgeParts(gate: Gate, breakers: Breakers): Pick<DaemonDeps['parts'], 'forge' | 'changes'> {
     if (this.forge === null) return { forge: null, changes: null };
-    const forge = gated('forge', this.forge, gate);
-    const opsRepo = gated('opsRepo', this.repo, gate);
+    const forge = breakers.guard('forge', gated('forge', this.forge, gate));
+    const opsRepo = breakers.guard('opsRepo', gated('opsRepo', this.repo, gate));
     return { forge, changes: createChangeFinder({ opsRepo, forge, clock: this.clock }, TERMS) };
   }
 
@@ -206,6 +216,7 @@ const MOST_STEPS = 20_000;
 const SETTINGS: StorySettings = {
   dispatcher: 'edge-1',
   instance: 'start-0',
+  peers: [],
   requirements: { low: NOBODY, medium: NOBODY, high: NOBODY },
   branch: 'main',
   actionsDir: 'vault/actions',
@@ -225,7 +236,7 @@ const SETTINGS: StorySettings = {
 const POLICY = '[tiers]\ntidy = "low"\n';
 
 /** Texts, numbers and lists are written as in JSON. */
-function toml(fields: Readonly<Record<string, unknown>>): string {
+export function toml(fields: Readonly<Record<string, unknown>>): string {
   return Object.entries(fields)
     .map(([key, value]) => `${key} = ${tomlValue(value)}\n`)
     .join('');

@@ -1,12 +1,21 @@
 import { afterEach, expect, it } from 'vitest';
 import { type DaemonBench, makeDaemonBench } from '../fakes/daemon-bench.ts';
+import { faultOption } from '../fakes/fault-options.ts';
 import { killAt } from '../fakes/kill-moments.ts';
+import { Tally, tallyFormulas } from '../fakes/tally.ts';
 
 let bench: DaemonBench;
 
 afterEach(() => bench.remove());
 
-it('R4, R8: the daemon killed at 100 seeded moments executes every action once and records its true result', async () => {
+const seed = faultOption('SEED', 7);
+const kills = faultOption('KILLS', 60);
+
+it(`R4, R8: the daemon killed at ${kills} seeded moments executes every action once and records its true result (seed ${seed})`, async () => {
   bench = await makeDaemonBench();
-  expect(await killAt(bench, 100, 7)).toEqual({ killed: 100, wrong: [] });
+  await bench.push(tallyFormulas(bench));
+  const tally = new Tally('kill');
+  const report = await killAt({ bench, start: () => bench.start(['run']), tally, kills, seed });
+  const { size } = tally;
+  expect(report).toEqual({ seed, killed: kills, asked: size, executions: size, results: size, wrong: [] });
 });

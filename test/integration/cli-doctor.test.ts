@@ -3,9 +3,11 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openStateDir } from '../../src/adapters/state-dir.ts';
 import { plainGit } from '../../src/cli/plain-git.ts';
+import { AWAITS_ADOPTION, entryPath } from '../../src/domain/journal.ts';
 import { CliBench } from '../fakes/cli-bench.ts';
 import { say } from '../fakes/command-line.ts';
 import { GitHttpServer } from '../fakes/git-http-server.ts';
+import { journalEntry } from '../fakes/ops-repo.ts';
 
 let bench: CliBench;
 let sound: string;
@@ -206,4 +208,18 @@ test('--accept-history takes a rewritten branch for seen, prints both tips, and 
   expect(await readFile(accepted, 'utf8')).toBe(`${await tip()}\n`);
   const { value } = await bench.json('doctor', '--accept-history');
   expect(value).toEqual({ before: await tip(), after: await tip(), accepted: false });
+});
+
+test('what a dead dispatcher held is given to this one, in git; and never what it holds itself (E7)', async () => {
+  const run = (...args: readonly string[]) => say(bench.root, ['doctor', '--json', ...args]);
+  const held = journalEntry('left-behind', { dispatcher: 'edge-gone', instance: 'gone' });
+  await bench.claim(held);
+  const { code, stdout } = await run('--take-over', 'edge-gone');
+  const told = { id: 'left-behind', attempt: 1, engine: 'subprocess', claimed_at: held.claimed_at, last_sign: null };
+  expect([code, JSON.parse(stdout)]).toMatchObject([0, { from: 'edge-gone', taken: true, entries: [told], left: [] }]);
+  const { to } = JSON.parse(stdout) as { readonly to: string };
+  const file = await plainGit(bench.repo.url, ['show', `refs/dispatcher/journal:${entryPath('left-behind')}`]);
+  expect(JSON.parse(file)).toMatchObject({ dispatcher: to, instance: AWAITS_ADOPTION, taken_from: 'edge-gone' });
+  expect((await run('--take-over', 'edge-gone')).stdout).toContain('"taken": false');
+  expect((await run('--take-over', to)).code).toBe(2);
 });

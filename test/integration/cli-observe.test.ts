@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStateDir } from '../../src/adapters/state-dir.ts';
 import { plainGit } from '../../src/cli/plain-git.ts';
+import { sha256 } from '../../src/domain/ids.ts';
 import { encodeTrailer } from '../../src/domain/trailer.ts';
 import { CliBench } from '../fakes/cli-bench.ts';
 import {
@@ -249,7 +250,7 @@ describe('logs', () => {
     const file = path.join(bench.repo.stateDir, 'store', name);
     await mkdir(path.dirname(file), { recursive: true });
     await writeFile(file, content);
-    return { bytes: Buffer.byteLength(content), sha256: 'e'.repeat(64), complete: true, uri: `file://${file}` };
+    return { bytes: Buffer.byteLength(content), sha256: sha256(content), complete: true, uri: `file://${file}` };
   };
 
   test('gives each stream of an ended run to its own, and says where the whole log lies (R10)', async () => {
@@ -259,12 +260,16 @@ describe('logs', () => {
     const said = await bench.run(['logs', 'kept']);
     expect({ code: said.code, stdout: said.stdout }).toEqual({ code: 0, stdout: 'out\n' });
     const where = [
-      `stdout: 4 bytes, complete, ${stdout.uri}`,
-      `stderr: 4 bytes, not proven to be complete, ${stderr.uri}`,
+      `full stdout: ${stdout.uri} (4 bytes, sha256 ${stdout.sha256})`,
+      `stderr: ${stderr.uri} (4 bytes, sha256 ${stderr.sha256}); not complete: the runner's last words do not confirm it, so how much is missing is not known`,
     ];
     expect(said.stderr).toBe(`err\n${where.join('\n')}\n`);
     const { value } = await bench.json('logs', 'kept');
-    expect(value).toMatchObject({ state: 'succeeded', stdout: { text: 'out\n', complete: true, uri: stdout.uri } });
+    expect(value).toMatchObject({
+      state: 'succeeded',
+      stdout: { text: 'out\n', ...stdout, missing: 0, why: null },
+      stderr: { text: 'err\n', ...stderr, missing: 0, why: expect.stringContaining('not known') },
+    });
   });
 
   test('shows the end from the result when the store has lost the rest, and says so', async () => {
@@ -273,6 +278,7 @@ describe('logs', () => {
     const { code, stderr } = await bench.run(['logs', 'lost-log']);
     expect(code).toBe(1);
     expect(stderr).toContain('the last line');
+    expect(stderr).toContain('the store does not hold it any more; 4 bytes are missing');
   });
 
   test('shows what a live run has said so far, and never its trailer', async () => {
@@ -280,6 +286,9 @@ describe('logs', () => {
     const soFar = await bench.run(['logs', 'live-own']);
     expect({ code: soFar.code, stdout: soFar.stdout }).toEqual({ code: 0, stdout: 'out 1\n' });
     expect(soFar.stderr).toMatch(/^err 1\nlive-own is running/);
+    expect(soFar.stderr).toContain(
+      `\nstdout: file://${dir}/stdout (6 bytes, so far); not complete: its result is not recorded yet`,
+    );
     await appendFile(path.join(dir, 'stderr'), encodeTrailer(sampleTrailer('err 1\n'), TRAILER_KEY));
     // Nobody works here, so nobody records the result: following it ends with the run.
     const ended = await bench.run(['logs', '-f', 'live-own']);

@@ -158,6 +158,14 @@ describe('logs and cancel', () => {
     });
   });
 
+  test('logs of an issue that there is not end, with -f too', async () => {
+    const { code, stderr } = await bench.cli.run(['logs', '-f', 'sidecar/reproduce-999']);
+    expect({ code, stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('ERR_NOT_FOUND: there is no issue #999 in ops/code'),
+    });
+  });
+
   test('an issue that nothing works on has nothing to cancel, and how to keep it so is said', async () => {
     const { code, stdout } = await bench.cli.run(['cancel', 'sidecar/reproduce-6']);
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('labels off it: bug-report') });

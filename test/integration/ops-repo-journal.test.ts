@@ -56,6 +56,21 @@ describe('the journal', () => {
     expect(await journal.refresh()).toBe(after);
   });
 
+  it('that is deleted by hand, or put back from a backup, gets back what a dispatcher knows of it (R4)', async () => {
+    fixture = await OpsRepoFixture.create();
+    const journal = await fixture.openJournal();
+    await journal.claim(journalEntry('a'), terms);
+    const backup = (await onRemote('rev-parse', 'refs/dispatcher/journal')).trim();
+    await journal.claim(journalEntry('b', { token: 'b'.repeat(32) }), terms);
+    await onRemote('update-ref', '-d', 'refs/dispatcher/journal');
+    expect([...(await journal.refresh()).entries.keys()].toSorted()).toEqual(['a', 'b']);
+    await journal.end({ id: 'a', token: journalEntry('a').token, ended_at: new Date().toISOString() });
+    await onRemote('update-ref', 'refs/dispatcher/journal', backup);
+    const view = await journal.refresh();
+    expect([[...view.entries.keys()], [...view.ended.keys()]]).toEqual([['b'], ['a']]);
+    expect(await journal.claim(journalEntry('a'), terms)).toBe('taken');
+  });
+
   it('takes an entry through claim, update and end, and keeps a tombstone', async () => {
     fixture = await OpsRepoFixture.create();
     const journal = await fixture.openJournal();
@@ -249,7 +264,7 @@ describe('a claim', () => {
     expect(await old.claim(entry, terms)).toBe('won');
     const young = await fixture.openJournal({ instance: 'young' });
     expect(await young.claim(journalEntry('b', { instance: 'young' }), terms)).toBe('fenced');
-    expect(await young.adopt('edge-1', 'young')).toEqual([{ ...entry, instance: 'young' }]);
+    expect(await young.adopt({ dispatcher: 'edge-1', instance: 'young' })).toEqual([{ ...entry, instance: 'young' }]);
     expect(await young.claim(journalEntry('b', { instance: 'young' }), terms)).toBe('won');
     expect(await old.claim(journalEntry('c', { instance: 'old' }), terms)).toBe('fenced');
     await expect(old.update({ ...entry, state: 'running' })).rejects.toMatchObject({ code: 'ERR_FENCED' });

@@ -105,14 +105,14 @@ describe('EDGE_<SECTION>_<KEY>', () => {
   });
 
   it('only warns when there is no such key, with the nearest one', () => {
-    const { warnings } = accepted({ EDGE_LIMITS_IN_FLIHGT: '7', EDGE_NOTIFY_URL_FILE: '/x', OTHER: '1' });
+    const { warnings } = accepted({ EDGE_LIMITS_IN_FLIHGT: '7', EDGE_NOTIFY_FILE: '/x', OTHER: '1' });
     expect(warnings).toMatchObject([
       {
         severity: 'warning',
         message: expect.stringContaining('did you mean EDGE_LIMITS_IN_FLIGHT?'),
         hint: 'Remove the variable or mend its spelling.',
       },
-      { severity: 'warning', message: expect.stringContaining('EDGE_NOTIFY_URL_FILE is no variable') },
+      { severity: 'warning', message: expect.stringContaining('EDGE_NOTIFY_FILE is no variable') },
     ]);
   });
 });

@@ -56,6 +56,7 @@ const DEFECTS = [
   'missing',
   'mount',
   'not-available',
+  'peers',
   'range',
   'runner',
   'secret',

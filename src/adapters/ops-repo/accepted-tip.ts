@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isOid, type Oid } from '../../domain/ids.ts';
+import { TransientError } from '../../errors.ts';
 import { isErrno, mkdirDurably, writeDurably } from '../durable-file.ts';
 
 /**
@@ -21,12 +22,22 @@ export class AcceptedTip {
       return isOid(text) ? text : 'unreadable';
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return 'none';
-      throw error;
+      throw unavailable('read', error);
     }
   }
 
   async write(tip: Oid): Promise<void> {
-    await mkdirDurably(path.dirname(this.#file));
-    await writeDurably(this.#file, `${tip}\n`);
+    try {
+      await mkdirDurably(path.dirname(this.#file));
+      await writeDurably(this.#file, `${tip}\n`);
+    } catch (error) {
+      throw unavailable('write', error);
+    }
   }
+}
+
+function unavailable(what: string, error: unknown): TransientError {
+  const detail = isErrno(error, 'ENOSPC') ? ': the disk is full' : isErrno(error, 'EACCES') ? ': no permission' : '';
+  const message = `cannot ${what} the last accepted tip in state_dir${detail}`;
+  return new TransientError('ERR_STORE_UNAVAILABLE', message, { cause: error });
 }

@@ -10,6 +10,7 @@ import { Batch, type GitObject } from './batch.ts';
 import { classify, GitFailure, isDamaged, toError } from './failure.ts';
 import { closingError, type Git, type RunResult } from './git.ts';
 import type { RemoteRefs } from './refs.ts';
+import { takePack } from './take-pack.ts';
 
 export interface CacheParts {
   readonly refs: RemoteRefs;
@@ -214,10 +215,23 @@ export class Cache {
       if (remote === null) this.#tip = null;
       return remote;
     }
+    if (await this.#followQuickly(remote, signal)) return this.tip;
     const { code, stderr } = await this.fetch([`+${this.#remoteRef}:${localRef}`], signal);
     if (code !== 0) throw new GitFailure(classify(stderr, true), `git fetch (exit ${code})`);
     this.#tip = await this.#readTip();
     return this.#tip;
+  }
+
+  /** One request for what is new. False: nothing has changed here, git has to fetch. */
+  async #followQuickly(remote: Oid, signal: AbortSignal | undefined): Promise<boolean> {
+    const have = this.#tip ?? null;
+    if (have === null) return false;
+    const wanted = { ref: this.#remoteRef, tip: remote, have };
+    return this.#refs.fetch(wanted, async (fetched) => {
+      if (!(await takePack(this.git, fetched, have, signal))) return false;
+      await this.landed(fetched.tip);
+      return this.#tip === fetched.tip;
+    });
   }
 
   /** Git itself decides whether there is something to pack. What it throws away could be fetched again. */

@@ -12,6 +12,7 @@ export type FailureKind =
   | 'unreachable'
   | 'timeout'
   | 'damaged'
+  | 'full'
   | 'other';
 
 /** Thrown inside this family only; `toError` makes the errors of the ports of it. */
@@ -36,8 +37,11 @@ const sentences: Readonly<Record<FailureKind, string>> = {
   unreachable: 'the server does not answer',
   timeout: 'took too long and was stopped',
   damaged: 'the local clone is damaged',
+  full: 'the disk that holds the local clone is full',
   other: 'failed',
 };
+
+const FULL_HINT = 'Make room on the disk of state_dir; it is tried again.';
 
 type Pattern = readonly [FailureKind, RegExp];
 
@@ -62,12 +66,14 @@ const localPatterns: readonly Pattern[] = [
   ['damaged', /unable to (?:read|find|open|parse|normalize) |failed to read |could not (?:read|parse|open) /i],
   ['damaged', /missing (?:blob|tree|commit|object)|not a (?:valid|tree) object|unknown revision|invalid object/i],
   ['damaged', /cannot lock ref '.*': (?:unable|Unable) to|\.lock': File exists|bad ref|broken|unresolved deltas/],
-  ['damaged', /not a valid object name|invalid sha1 pointer|hash mismatch|Not a valid commit name/i],
+  ['damaged', /not a valid object name|invalid sha1 pointer|hash mismatch|Not a valid commit|Can't load tree/i],
+  ['damaged', /non-monotonic index/],
 ];
 
 export function classify(stderr: string, talksToServer: boolean): FailureKind {
   // What the server says about itself is no word about our clone.
-  const own = stderr.replaceAll(/^remote:.*$/gm, '');
+  const own = stderr.replaceAll(/^(?:remote:|error: remote unpack failed:).*$/gm, '');
+  if (/No space left on device|Disk quota exceeded|Out of diskspace/.test(own)) return 'full';
   const patterns = talksToServer ? [...remotePatterns, ...localPatterns] : localPatterns;
   const found = patterns.find(([kind, pattern]) => pattern.test(kind === 'damaged' ? own : stderr));
   return found?.[0] ?? (talksToServer ? 'unreachable' : 'other');
@@ -87,6 +93,8 @@ export function toError(failure: GitFailure, shown: string): TransientError | St
       return new StalledError('ERR_GIT_HOST_KEY', message, details);
     case 'damaged':
       return new TransientError('ERR_CACHE_DAMAGED', message, details);
+    case 'full':
+      return new TransientError('ERR_STORE_UNAVAILABLE', message, { ...details, hint: FULL_HINT });
     case 'unreachable':
     case 'timeout':
     case 'other':

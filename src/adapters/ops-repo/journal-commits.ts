@@ -45,7 +45,7 @@ export interface JournalFile extends Pick<TreeEntry, 'path' | 'oid'> {
   readonly content?: Uint8Array | null;
 }
 
-export interface WriteOptions {
+interface WriteOptions {
   readonly message: string;
   readonly isRoot: boolean;
 }

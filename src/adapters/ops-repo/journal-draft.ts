@@ -1,5 +1,7 @@
 import {
+  AWAITS_ADOPTION,
   entryPath,
+  isFenced,
   type JournalEntry,
   journalEntrySchema,
   type Tombstone,
@@ -7,7 +9,7 @@ import {
   tombstoneSchema,
 } from '../../domain/journal.ts';
 import { StalledError } from '../../errors.ts';
-import type { ClaimAnswer, ClaimTerms } from '../../ports/journal.ts';
+import type { ClaimAnswer, ClaimTerms, Holder, TakeOver } from '../../ports/journal.ts';
 import type { FileWrite } from './commit.ts';
 
 /** What one state of the ref holds. `paths`: all files, those that can't be read too. */
@@ -19,6 +21,12 @@ export interface JournalState {
 }
 
 export const emptyState: JournalState = { entries: new Map(), ended: new Map(), damaged: [], paths: new Set() };
+
+/** What a journal held and holds no more, though nothing that dispatchers do takes it away. */
+export interface Losses {
+  readonly entries: readonly JournalEntry[];
+  readonly tombstones: readonly Tombstone[];
+}
 
 /** Whose journal it is. */
 export interface Owner {
@@ -49,13 +57,13 @@ export class JournalDraft {
   }
 
   /**
-   * An identical entry is ours and has landed before. Another one of ours makes room only when it is named in
+   * An identical entry is ours and has landed before, with whatever signs of life since. Another one of ours makes room only when it is named in
    * `replaces`; everything else that lies at the id's places, readable or not, means taken.
    */
   claim(entry: JournalEntry, terms: ClaimTerms): ClaimAnswer {
     if (this.#isFenced()) return 'fenced';
     const held = this.#entries.get(entry.id);
-    if (held !== undefined && encode(held) === encode(entry)) return 'won';
+    if (held !== undefined && encodeClaim(held) === encodeClaim(entry)) return 'won';
     if (this.#paths.has(tombstonePath(entry.id))) return 'taken';
     const makesRoom = held?.token === terms.replaces && held.instance === this.#owner.instance;
     if (this.#paths.has(entryPath(entry.id)) && !makesRoom) return 'taken';
@@ -71,7 +79,7 @@ export class JournalDraft {
     if (held.dispatcher === this.#owner.dispatcher && held.instance !== this.#owner.instance) {
       throw new StalledError('ERR_FENCED', `another process runs as ${held.dispatcher} and holds ${held.id}`);
     }
-    if (encode(held) !== encode(entry)) this.#put(entry);
+    if (!this.#holds(entry)) this.#put(entry);
     return true;
   }
 
@@ -86,13 +94,47 @@ export class JournalDraft {
     this.#write(tombstonePath(tombstone.id), encode(tombstone));
   }
 
-  adopt(dispatcher: string, instance: string): readonly JournalEntry[] {
-    const adopted = [...this.#entries.values()].filter((entry) => entry.dispatcher === dispatcher);
-    const entries = adopted.map((entry) => ({ ...entry, instance }));
-    for (const entry of entries) {
-      if (this.#entries.get(entry.id)?.instance !== instance) this.#put(entry);
+  adopt(to: Holder): readonly JournalEntry[] {
+    return this.#give(this.#entriesOf(to.dispatcher), to);
+  }
+
+  adoptGiven(to: Holder): readonly JournalEntry[] {
+    if (this.#isFenced()) return [];
+    const given = this.#entriesOf(to.dispatcher).filter(
+      ({ instance }) => instance === AWAITS_ADOPTION || instance === to.instance,
+    );
+    return this.#give(given, to);
+  }
+
+  /** One entry carries the sign for all of them, so that a sign costs the same however many there are. */
+  renew(leaseUntil: string): number {
+    const own = this.#entriesOf(this.#owner.dispatcher).filter(({ instance }) => instance === this.#owner.instance);
+    const [first] = own.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    for (const entry of own) {
+      if (entry === first || entry.lease_until === undefined) this.#put({ ...entry, lease_until: leaseUntil });
     }
-    return entries;
+    return own.length;
+  }
+
+  takeOver({ from, watched, ids, to }: TakeOver): readonly JournalEntry[] {
+    const wanted = watched.filter(({ id }) => ids.has(id));
+    const given = wanted.map((entry) => ({ ...heldBy(entry, to), taken_from: from }));
+    if (given.every((entry) => this.#holds(entry))) return given;
+    if (to.instance === this.#owner.instance && this.#isFenced()) return [];
+    const isSame = this.#entriesOf(from).length === watched.length && watched.every((entry) => this.#holds(entry));
+    if (!isSame) return [];
+    for (const entry of given) this.#put(entry);
+    return given;
+  }
+
+  /** Puts back what was lost; what has come since stays. */
+  restore({ entries, tombstones }: Losses): void {
+    for (const tombstone of tombstones) this.end(tombstone);
+    for (const entry of entries) {
+      const held = this.#entries.get(entry.id);
+      const isNewer = held !== undefined && held.attempt > entry.attempt;
+      if (!isNewer && !this.#ended.has(entry.id) && !this.#holds(entry)) this.#put(entry);
+    }
   }
 
   /** Removes tombstones that ended before `endedBefore` and hold no slot; only when something else is written anyway. */
@@ -107,8 +149,22 @@ export class JournalDraft {
   }
 
   #isFenced(): boolean {
-    const { dispatcher, instance } = this.#owner;
-    return [...this.#entries.values()].some((entry) => entry.dispatcher === dispatcher && entry.instance !== instance);
+    return [...this.#entries.values()].some((entry) => isFenced(entry, this.#owner));
+  }
+
+  #entriesOf(dispatcher: string): readonly JournalEntry[] {
+    return [...this.#entries.values()].filter((entry) => entry.dispatcher === dispatcher);
+  }
+
+  #holds(entry: JournalEntry): boolean {
+    const held = this.#entries.get(entry.id);
+    return held !== undefined && encode(held) === encode(entry);
+  }
+
+  #give(entries: readonly JournalEntry[], to: Holder): readonly JournalEntry[] {
+    const given = entries.map((entry) => heldBy(entry, to));
+    for (const entry of given) if (!this.#holds(entry)) this.#put(entry);
+    return given;
   }
 
   #inGroup(entry: JournalEntry, now: Date): number {
@@ -136,6 +192,18 @@ export class JournalDraft {
 
 function isHeld(tombstone: Tombstone, now: Date): boolean {
   return tombstone.held_until !== undefined && Date.parse(tombstone.held_until) > now.getTime();
+}
+
+/** A holder that gives no signs of life must not look like one that has stopped giving them. */
+function heldBy(
+  { lease_until: _old, ...entry }: JournalEntry,
+  { dispatcher, instance, leaseUntil }: Holder,
+): JournalEntry {
+  return { ...entry, dispatcher, instance, ...(leaseUntil === undefined ? {} : { lease_until: leaseUntil }) };
+}
+
+function encodeClaim({ lease_until: _sign, ...entry }: JournalEntry): string {
+  return encode(entry);
 }
 
 /** The bytes of the file: keys in the order of the schema, so that equal is equal. */

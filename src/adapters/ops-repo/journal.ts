@@ -2,10 +2,12 @@ import type { Oid } from '../../domain/ids.ts';
 import type { JournalEntry, Tombstone } from '../../domain/journal.ts';
 import { StalledError, TransientError, toError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { ClaimAnswer, ClaimTerms, Journal, JournalView } from '../../ports/journal.ts';
+import type { ClaimAnswer, ClaimTerms, Holder, Journal, JournalView, TakeOver } from '../../ports/journal.ts';
+import type { Log } from '../../ports/log.ts';
 import { type Flush, GroupCommit } from './group-commit.ts';
 import { type CommitsOptions, gitJournalCommits, type JournalCommits } from './journal-commits.ts';
-import { decodeFile, emptyState, JournalDraft, type JournalState } from './journal-draft.ts';
+import { decodeFile, emptyState, JournalDraft, type JournalState, type Losses } from './journal-draft.ts';
+import { lossesOf } from './journal-losses.ts';
 import { pauseMs } from './publish.ts';
 
 export interface JournalTerms {
@@ -14,6 +16,9 @@ export interface JournalTerms {
   readonly instance: string;
   /** Tombstones are kept this long. */
   readonly tombstoneDays: number;
+  /** Nothing is ever written. */
+  readonly looksOnly?: boolean;
+  readonly log?: Log;
   /** Time between two landed pushes while more arrive, in milliseconds. */
   readonly pushSpacingMs: number;
 }
@@ -36,11 +41,18 @@ export function journalOver(commits: JournalCommits, terms: JournalTerms, clock:
   return new CommittedJournal(commits, terms, clock);
 }
 
+interface Moment {
+  readonly monotonic: number;
+  readonly wall: number;
+}
+
 /** One change; it looks at the draft and answers an Error if it alone fails. */
 type Operation = (draft: JournalDraft) => Error | null;
 
 const SQUASH_AFTER = 500;
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const MOST_NAMED = 20;
 const MOST_DOUBTS = 3;
 
 /**
@@ -53,10 +65,15 @@ class CommittedJournal implements OpenJournal {
   readonly #terms: JournalTerms;
   readonly #clock: Clock;
   readonly #operations: GroupCommit<Operation, true>;
+  /** The last state that nothing was missing from. */
+  #whole: JournalState = emptyState;
+  #losses: Losses | null = null;
   readonly #files = new Map<string, { readonly oid: Oid; readonly file: ReturnType<typeof decodeFile> }>();
   #state: JournalState = emptyState;
   #tip: Oid | null = null;
   #loads: Promise<unknown> = Promise.resolve();
+  /** When the remote was asked for what the state shows. */
+  #asked: Moment | null = null;
   /** False: this server takes no push that is not fast-forward. */
   #canSquash = true;
 
@@ -73,6 +90,7 @@ class CommittedJournal implements OpenJournal {
   }
 
   async refresh(signal?: AbortSignal): Promise<JournalView> {
+    const asked = this.#moment();
     await this.#commits.refresh({ justNow: true, signal });
     // A push of ours may land while this reads: its answer must not be followed by an older view.
     let tip: Oid | null;
@@ -80,11 +98,19 @@ class CommittedJournal implements OpenJournal {
       ({ tip } = this.#commits);
       await this.#load(tip);
     } while (tip !== this.#commits.tip);
+    this.#asked = asked;
+    if (this.#losses !== null) await this.#putBack(this.#losses);
     return this.view();
   }
 
   view(): JournalView {
     return this.#state;
+  }
+
+  age(): number {
+    if (this.#asked === null) return Infinity;
+    const { monotonic, wall } = this.#moment();
+    return Math.max(monotonic - this.#asked.monotonic, Math.abs(wall - this.#asked.wall));
   }
 
   claim(entry: JournalEntry, terms: ClaimTerms): Promise<ClaimAnswer> {
@@ -99,8 +125,20 @@ class CommittedJournal implements OpenJournal {
     return this.#submit((draft) => draft.end(tombstone));
   }
 
-  adopt(dispatcher: string, instance: string): Promise<readonly JournalEntry[]> {
-    return this.#submit((draft) => draft.adopt(dispatcher, instance));
+  adopt(to: Holder): Promise<readonly JournalEntry[]> {
+    return this.#submit((draft) => draft.adopt(to));
+  }
+
+  adoptGiven(to: Holder): Promise<readonly JournalEntry[]> {
+    return this.#submit((draft) => draft.adoptGiven(to));
+  }
+
+  renew(leaseUntil: string): Promise<number> {
+    return this.#submit((draft) => draft.renew(leaseUntil));
+  }
+
+  takeOver(terms: TakeOver): Promise<readonly JournalEntry[]> {
+    return this.#submit((draft) => draft.takeOver(terms));
   }
 
   async close(): Promise<void> {
@@ -126,8 +164,12 @@ class CommittedJournal implements OpenJournal {
   async #flush(group: readonly Operation[]): Promise<Flush<true>> {
     for (let round = 0, doubts = 0; ; round += 1) {
       this.#commits.closing.throwIfAborted();
+      const asked = this.#moment();
       const tip = await this.#commits.refresh();
       const draft = new JournalDraft(await this.#load(tip), this.#terms);
+      this.#asked = asked;
+      // Before anything is looked at: what was lost stands against a claim all the same.
+      if (this.#losses !== null) draft.restore(this.#losses);
       const answers = group.map((operation) => operation(draft) ?? (true as const));
       const now = this.#clock.now();
       draft.dropExpired(new Date(now.getTime() - this.#terms.tombstoneDays * DAY_MS), now);
@@ -144,6 +186,10 @@ class CommittedJournal implements OpenJournal {
       else if ((doubts += 1) > MOST_DOUBTS) throw this.#noAnswer();
       await this.#clock.sleep(pauseMs(round, this.#clock.random()), this.#commits.closing);
     }
+  }
+
+  #moment(): Moment {
+    return { monotonic: this.#clock.monotonic(), wall: this.#clock.now().getTime() };
   }
 
   /** So that neither clone nor push grows with the age of the journal. */
@@ -171,11 +217,28 @@ class CommittedJournal implements OpenJournal {
       if (tip !== this.#tip) {
         this.#state = tip === null ? emptyState : await this.#read(tip);
         this.#tip = tip;
+        this.#compare(this.#state);
       }
       return this.#state;
     });
     this.#loads = load.catch(() => undefined);
     return load;
+  }
+
+  #compare(state: JournalState): void {
+    const { tombstoneDays, looksOnly } = this.#terms;
+    // Another clock than ours may have found a tombstone too old.
+    const endedAfter = new Date(this.#clock.now().getTime() - tombstoneDays * DAY_MS + HOUR_MS);
+    this.#losses = looksOnly === true ? null : lossesOf(this.#whole, state, endedAfter);
+    if (this.#losses === null) this.#whole = state;
+  }
+
+  async #putBack({ entries, tombstones }: Losses): Promise<void> {
+    this.#terms.log?.warn('the journal was deleted or put back to an older state; what it had lost is written again', {
+      journal: this.#commits.place,
+      ids: [...entries, ...tombstones].map(({ id }) => id).slice(0, MOST_NAMED),
+    });
+    await this.#submit(() => true);
   }
 
   async #read(tip: Oid): Promise<JournalState> {

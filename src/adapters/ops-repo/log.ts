@@ -159,8 +159,9 @@ async function parentsOf(cache: Cache, commit: Oid): Promise<readonly string[]> 
 
 /** False also when one of the two is not there. */
 export async function isAncestor(git: Git, ancestor: Oid, descendant: Oid): Promise<boolean> {
-  if (ancestor === descendant) return true;
+  if (ancestor === descendant || isKnown(git, 'before', ancestor, descendant)) return true;
   const { code } = await git.run(['merge-base', '--is-ancestor', ancestor, descendant]);
+  if (code === 0) note(git, 'before', ancestor, descendant);
   if (code === 0) return true;
   if (code === 1) return false;
   // A commit that is not there descends from nothing, if the clone is whole: git finds out by reading all of it.
@@ -192,8 +193,9 @@ export async function firstParentRoot(
  * whoever walks the line would find an older policy in force.
  */
 export async function goesOnFrom(git: Git, base: Oid, tip: Oid, gated: readonly string[]): Promise<boolean> {
+  if (await standsOn(git, tip, base)) return true;
   if (!(await isAncestor(git, base, tip))) return false;
-  if (gated.length === 0 || (await standsOn(git, tip, base))) return true;
+  if (gated.length === 0) return true;
   const line = async (commit: Oid) => (await git.text(['rev-list', '--first-parent', commit])).trimEnd().split('\n');
   const kept = new Set(await line(tip));
   const fork = (await line(base)).find((commit) => kept.has(commit));
@@ -202,8 +204,28 @@ export async function goesOnFrom(git: Git, base: Oid, tip: Oid, gated: readonly 
 
 /** True: `base` is on the first-parent line of `tip`. */
 async function standsOn(git: Git, tip: Oid, base: Oid): Promise<boolean> {
-  if (tip === base) return true;
+  if (tip === base || isKnown(git, 'in-line', base, tip)) return true;
   const { code, stdout } = await git.run(['rev-list', '--first-parent', '--parents', `${base}..${tip}`]);
   const [, firstParent] = stdout.toString('utf8').trimEnd().split('\n').at(-1)?.split(' ') ?? [];
-  return code === 0 && firstParent === base;
+  if (code !== 0 || firstParent !== base) return false;
+  note(git, 'in-line', base, tip);
+  note(git, 'before', base, tip);
+  return true;
+}
+
+type Relation = 'before' | 'in-line';
+
+/** One look asks several times how the same two tips stand. What was found to be so stays so: the ids say all of it. */
+const relations = new WeakMap<Git, Set<string>>();
+const MOST_RELATIONS = 64;
+
+function isKnown(git: Git, relation: Relation, older: Oid, newer: Oid): boolean {
+  return relations.get(git)?.has(`${older} ${relation} ${newer}`) ?? false;
+}
+
+function note(git: Git, relation: Relation, older: Oid, newer: Oid): void {
+  const known = relations.get(git) ?? new Set();
+  relations.set(git, known);
+  if (known.size >= MOST_RELATIONS) known.clear();
+  known.add(`${older} ${relation} ${newer}`);
 }

@@ -60,7 +60,11 @@ function remoteReason(summary: string, stderr: string): 'moved' | 'no-force' | '
   const lostRace = /failed to update ref|cannot lock ref|failed to lock|reference already exists|incorrect old value/;
   if (lostRace.test(summary) || /cannot lock ref .* (?:but expected|reference already exists)/.test(stderr))
     return 'moved';
-  if (/unpacker error|missing necessary objects|unable to migrate objects/.test(summary)) return 'trouble';
+  if (/unpacker error|missing necessary objects|unable to migrate objects/.test(summary)) {
+    // Git sends half a pack where it can't read its own objects, and the server refuses that.
+    if (classify(stderr, false) === 'damaged') throw new GitFailure('damaged', 'git push');
+    return 'trouble';
+  }
   return 'forbidden';
 }
 

@@ -8,6 +8,8 @@ import { httpOrigin } from './environment.ts';
 import { classify, GitFailure } from './failure.ts';
 import { type CloneOptions, Git } from './git.ts';
 import { LsRefs } from './ls-refs.ts';
+import { type Fetched, QuickFetch, type WantedTip } from './quick-fetch.ts';
+import { SmartHttp } from './smart-http.ts';
 
 const JUST_NOW_MS = 1_000;
 
@@ -26,7 +28,9 @@ export class RemoteRefs {
   readonly #git: Git;
   readonly #url: string;
   readonly #clock: Clock;
+  readonly #http: SmartHttp | null;
   readonly #lsRefs: LsRefs | null;
+  readonly #quickFetch: QuickFetch | null;
   readonly #everAsked = new Set<string>();
   #turn: Turn | undefined;
   /** The last answer, and those of its refs that nobody has taken from it. */
@@ -36,7 +40,9 @@ export class RemoteRefs {
     this.#git = new Git(options);
     this.#url = options.url;
     this.#clock = clock;
-    this.#lsRefs = httpOrigin(options.url) !== null ? new LsRefs(options, options.timeoutMs) : null;
+    this.#http = httpOrigin(options.url) !== null ? new SmartHttp(options, options.timeoutMs) : null;
+    this.#lsRefs = this.#http && new LsRefs(this.#http);
+    this.#quickFetch = this.#http && new QuickFetch(this.#http);
   }
 
   /**
@@ -64,9 +70,21 @@ export class RemoteRefs {
     return new Map(lines.flatMap(([id, ref]) => (ref.startsWith(folder) && peeled.has(ref) ? [[ref, id]] : [])));
   }
 
+  /**
+   * What lacks from `have` to where a ref stands now, in one request; `take` says whether it could be used. False: not
+   * this way, let git fetch. Throws what `take` throws.
+   */
+  async fetch(wanted: WantedTip, take: (fetched: Fetched) => Promise<boolean>): Promise<boolean> {
+    const fetched = await this.#quickFetch?.fetch(wanted, this.#git.closing);
+    if (!fetched) return false;
+    if (await take(fetched)) return true;
+    this.#quickFetch?.failed();
+    return false;
+  }
+
   close(): void {
     this.#git.close();
-    this.#lsRefs?.close();
+    this.#http?.close();
   }
 
   #nextTurn(): Turn {
@@ -84,7 +102,10 @@ export class RemoteRefs {
   async #ask(refs: readonly string[]): Promise<ReadonlyMap<string, Oid>> {
     const quick =
       this.#lsRefs === null ? await this.#readFiles(refs) : await this.#lsRefs.read(refs, this.#git.closing);
-    return quick ?? this.#lsRemote(refs);
+    if (quick !== null) return quick;
+    const found = await this.#lsRemote(refs);
+    for (const id of found.values()) this.#lsRefs?.learn(id);
+    return found;
   }
 
   /** Of a bare repo on this machine. null: it is not laid out as expected, ask git. */

@@ -4,6 +4,7 @@ import { printable } from '../../domain/text.ts';
 import { toError } from '../../errors.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Guard } from './bearer.ts';
+import { addHooks, type HookTools } from './hooks.ts';
 
 /** `/metrics`. */
 export interface MetricsPage {
@@ -11,6 +12,12 @@ export interface MetricsPage {
   text(): Promise<string>;
   /** Who may read it; null: nobody is asked, and it is there on loopback only. */
   readonly guard: Guard | null;
+}
+
+/** null: it is not there. */
+interface Pages {
+  readonly metrics?: MetricsPage | null;
+  readonly hooks?: HookTools | null;
 }
 
 export interface Health {
@@ -21,16 +28,16 @@ export interface Health {
 
 /**
  * `/healthz`: the process is alive. `/readyz`: 200, or 503 with the reasons. `/metrics` only on loopback or with a
- * token. Off with `listen` null; a port that is taken is a warning and never stops the daemon.
+ * token. `/hooks/push` where there is a secret for it. Off with `listen` null; a port that is taken is a warning and never stops the daemon.
  */
 export async function startHealth(
   listen: { readonly host: string; readonly port: number } | null,
   unready: () => readonly Reason[],
   log: Log,
-  metrics: MetricsPage | null = null,
+  pages: Pages = {},
 ): Promise<Health> {
   if (listen === null) return { address: null, close: () => Promise.resolve() };
-  const server = fastify({ logger: false, forceCloseConnections: true });
+  const server = fastify({ logger: false, forceCloseConnections: true, requestTimeout: REQUEST_MS });
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', async (_request, reply) => {
     const reasons = unready();
@@ -40,7 +47,9 @@ export async function startHealth(
       reasons: reasons.map(({ code, message, hint }) => ({ code, message: printable(message), hint })),
     });
   });
+  const { metrics = null, hooks = null } = pages;
   if (metrics !== null) addMetrics(server, metrics, { host: listen.host, log });
+  if (hooks !== null) addHooks(server, hooks);
   try {
     // A copy: the server writes into what it gets, and the configuration is frozen.
     const address = await server.listen({ ...listen });
@@ -51,6 +60,9 @@ export async function startHealth(
     return { address: null, close: () => Promise.resolve() };
   }
 }
+
+/** In which a request has to have come, body included. */
+const REQUEST_MS = 10_000;
 
 function addMetrics(
   server: FastifyInstance,

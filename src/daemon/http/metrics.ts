@@ -5,8 +5,11 @@ import { StalledError, TransientError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Board } from '../board.ts';
+import { LeftAlone } from '../breaker.ts';
 import type { DaemonDeps, Figures } from '../daemon.ts';
+import { NOTIFY_OUTCOMES, type NotifyOutcome } from '../notify.ts';
 import { counted } from './counted.ts';
+import { HOOK_OUTCOMES, type HookOutcome } from './hooks.ts';
 
 /*
  * What the daemon tells a Prometheus. Labels are states, codes and kinds: never an id, a name or an address.
@@ -24,6 +27,10 @@ export interface Seen {
 export interface Metrics {
   /** The same parts with their calls, results and steps counted. */
   observe(deps: DaemonDeps): DaemonDeps;
+  /** A result was told to the receiver of `[notify]`, or was not. */
+  notified(outcome: NotifyOutcome): void;
+  /** A webhook came. */
+  hooked(outcome: HookOutcome): void;
   /** The exposition, in the OpenMetrics text format. */
   text(seen: Seen): Promise<string>;
 }
@@ -108,6 +115,14 @@ class DaemonMetrics implements Metrics {
     };
   }
 
+  notified(outcome: NotifyOutcome): void {
+    this.#counters.notifications.inc({ outcome });
+  }
+
+  hooked(outcome: HookOutcome): void {
+    this.#counters.hooks.inc({ outcome });
+  }
+
   text(seen: Seen): Promise<string> {
     this.#look(seen);
     return this.#registry.metrics();
@@ -115,7 +130,8 @@ class DaemonMetrics implements Metrics {
 
   #failed(service: Service): (error: unknown) => void {
     return (error) => {
-      if (!(error instanceof TransientError || error instanceof StalledError)) return;
+      // What is left alone was not called.
+      if (!(error instanceof TransientError || error instanceof StalledError) || error instanceof LeftAlone) return;
       // Rules, and the look that asks them for policy and formulas, call the forge by ways of their own.
       this.#counters.errors.inc({ service: error.code.startsWith('ERR_FORGE_') ? 'forge' : service });
     };
@@ -174,7 +190,13 @@ class DaemonMetrics implements Metrics {
       if (state !== 'pending') inFlight.inc({ state });
       if (reason !== null) waiting.inc({ state, code: reason.code });
     }
-    const { slots, lastLook: looked, gitBackoffMs } = seen.figures();
+    const { slots, lastLook: looked, gitBackoffMs, pace, services } = seen.figures();
+    this.#gauges.queued.set(pace.queued);
+    this.#gauges.startsPerMinute.set(pace.perMinute);
+    for (const { service, away, awayMs } of services) {
+      this.#gauges.away.set({ service }, away === null ? 0 : 1);
+      this.#gauges.awaySeconds.set({ service }, awayMs / 1000);
+    }
     slotsUsed.set(slots.used);
     slotsLimit.set(slots.limit);
     if (looked !== null) lastLook.set(looked.getTime() / 1000);
@@ -209,10 +231,24 @@ function makeCounters(registry: Registry<OpenMetricsContentType>) {
     labelNames: ['code'],
     registers,
   });
+  const notifications = new Counter({
+    name: 'edge_dispatcher_notifications_total',
+    help: 'Results that did not succeed, by what became of telling the receiver of [notify].',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const hooks = new Counter({
+    name: 'edge_dispatcher_webhooks_total',
+    help: 'Requests of /hooks/push, by what became of them.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  for (const outcome of NOTIFY_OUTCOMES) notifications.inc({ outcome }, 0);
+  for (const outcome of HOOK_OUTCOMES) hooks.inc({ outcome }, 0);
   for (const outcome of OUTCOMES) results.inc({ outcome }, 0);
   for (const service of SERVICES) errors.inc({ service }, 0);
   for (const code of [...SECURITY_LINES, ...SECURITY_REASONS]) security.inc({ code: String(code) }, 0);
-  return { results, dispatches, errors, security };
+  return { results, dispatches, errors, security, notifications, hooks };
 }
 
 function makeGauges(registry: Registry<OpenMetricsContentType>) {
@@ -226,6 +262,10 @@ function makeGauges(registry: Registry<OpenMetricsContentType>) {
     slotsLimit: gauge('slots_limit', 'Slots there are: in_flight of [limits].'),
     lastLook: gauge('last_look_timestamp_seconds', 'When the ops repo was last seen, in Unix time.'),
     backoff: gauge('backoff_seconds', 'For how long a service that was away is left alone.', ['service']),
+    away: gauge('service_away', '1: calls of the service fail, and it may be left alone; 0: it answers.', ['service']),
+    awaySeconds: gauge('service_away_seconds', 'How long a service was away since the start, all in all.', ['service']),
+    queued: gauge('runs_queued', 'Runs of this dispatcher that wait in the engine for a place.'),
+    startsPerMinute: gauge('starts_per_minute', 'Starts a minute that the queue of the engine leaves.'),
     ready: gauge('ready', '1: ready, as /readyz says; 0: not.'),
   };
 }

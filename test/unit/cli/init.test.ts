@@ -10,13 +10,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DEFAULT_PATHS } from '../../../src/cli/ops-repo-files.ts';
 import { plainGit } from '../../../src/cli/plain-git.ts';
 import { readConfig } from '../../../src/config.ts';
 import { parsePolicy } from '../../../src/domain/policy.ts';
 import { availableParts, sectionSchemas } from '../../../src/wiring.ts';
 import { say, writeFiles } from '../../fakes/command-line.ts';
+import { type FolderCopy, keepFolder } from '../../fakes/folder-copy.ts';
 import { createSigningKey, type SigningKey } from '../../fakes/git-repo.ts';
 
 let dir: string;
@@ -176,15 +177,22 @@ function inMessage(words: string[], word: string): string[] {
 }
 
 describe('edge-dispatcher init --trust', () => {
+  let made: FolderCopy;
   let head: string;
 
-  beforeEach(async () => {
+  // Each test has a repo of its own, written from memory: to make one takes ten processes.
+  beforeAll(async () => {
+    dir = mkdtempSync(path.join(tmpdir(), 'edge-init-'));
+    ops = path.join(dir, 'ops');
     const { env } = await ada();
     await say(dir, ['init', 'ops'], env);
     await plainGit(ops, ['add', '.']);
     await plainGit(ops, ['commit', '--quiet', '-m', 'one']);
     head = await plainGit(ops, ['rev-parse', 'HEAD']);
+    made = await keepFolder(ops);
+    rmSync(dir, { recursive: true });
   });
+  beforeEach(() => made.writeTo(ops));
 
   const trust = (commit: string, ...more: string[]) => say(ops, ['init', '--trust', commit, ...more]);
 

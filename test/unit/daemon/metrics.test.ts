@@ -80,6 +80,13 @@ describe('the metrics of a daemon', () => {
       'edge_dispatcher_security_events_total{code="ERR_FOREIGN_RESULT"}': 0,
       'edge_dispatcher_security_events_total{code="ERR_WRAPPER_USED"}': 0,
       'edge_dispatcher_security_events_total{code="ERR_DIGEST"}': 0,
+      'edge_dispatcher_notifications_total{outcome="sent"}': 0,
+      'edge_dispatcher_notifications_total{outcome="failed"}': 0,
+      'edge_dispatcher_notifications_total{outcome="dropped"}': 0,
+      'edge_dispatcher_webhooks_total{outcome="hint"}': 0,
+      'edge_dispatcher_webhooks_total{outcome="ignored"}': 0,
+      'edge_dispatcher_webhooks_total{outcome="forged"}': 0,
+      'edge_dispatcher_webhooks_total{outcome="refused"}': 0,
       'edge_dispatcher_phase_seconds_count{phase="approval_to_claim"}': 3,
       'edge_dispatcher_phase_seconds_count{phase="claim_to_dispatch"}': 3,
       'edge_dispatcher_phase_seconds_count{phase="dispatch_to_start"}': 3,
@@ -154,7 +161,10 @@ describe('the metrics of a daemon', () => {
     const needed = { all: ['forge-review'], any: [], atLeast: 0, selfApprove: false };
     bench.addAction('a');
     const { daemon, text } = observed(bench, {}, { requirements: { low: needed, medium: needed, high: needed } });
-    for (let times = 0; times < 3; times += 1) await bench.drive(daemon.once(never));
+    for (let times = 0; times < 3; times += 1) {
+      await bench.drive(daemon.once(never));
+      bench.clock.advance(10_000);
+    }
     const samples = samplesOf(await text());
     const errors = ['forge', 'git'].map((name) =>
       samples.get(`edge_dispatcher_service_errors_total{service="${name}"}`),
@@ -252,7 +262,7 @@ describe('/metrics', () => {
 
   async function serve(host: string, guard: MetricsPage['guard']) {
     const page = { contentType: CONTENT_TYPE, text: () => Promise.resolve('# EOF\n'), guard };
-    const health = await startHealth({ host, port: 0 }, () => [], log, page);
+    const health = await startHealth({ host, port: 0 }, () => [], log, { metrics: page });
     closers.push(() => health.close());
     const { port } = new URL(health.address ?? '');
     return async (authorization?: string) => {

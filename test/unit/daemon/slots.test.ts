@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseStarts, type Holder, holdersOf, type Wanting } from '../../../src/daemon/slots.ts';
+import { chooseStarts, type Holder, holdersOf } from '../../../src/daemon/slots.ts';
+import type { Wanting } from '../../../src/daemon/turns.ts';
 import type { JournalEntry, Tombstone } from '../../../src/domain/journal.ts';
 
 const wants = (id: string, more: Partial<Wanting> = {}): Wanting => {
-  return { id, group: null, groupLimit: 1, priority: 50, committedAt: '2026-03-31T12:00:00Z', ...more };
+  return { id, group: null, groupLimit: 1, priority: 50, committedAt: '2026-03-31T12:00:00Z', author: 'jo', ...more };
 };
 const holds = (id: string, more: Partial<Holder> = {}): Holder => ({ id, group: null, live: true, ...more });
 const limits = { inFlight: 2, startsLeft: 100 };

@@ -89,11 +89,13 @@ function decodings(output: string): readonly string[] {
 }
 
 function expectNoLeak(output: string, secret: string): void {
-  for (const encode of Object.values(ENCODERS)) expect(output).not.toContain(encode(secret));
+  const forms = Object.values(ENCODERS).map((encode) => encode(secret));
   const latin1 = bytesOf(secret).toString('latin1');
   // Half a secret is a leak as well; four bytes of it can be chance.
   const halves = [latin1.slice(0, Math.ceil(latin1.length / 2)), latin1.slice(Math.floor(latin1.length / 2))];
-  for (const reading of decodings(output)) for (const half of halves) expect(reading.includes(half)).toBe(false);
+  // One expectation for all: of the many thousand, each would cost more than what it looks at.
+  expect(forms.filter((form) => output.includes(form))).toEqual([]);
+  expect(decodings(output).filter((reading) => halves.some((half) => reading.includes(half)))).toEqual([]);
 }
 
 const hardChar = fc.constantFrom(...Array.from(`'"\\%+ &$/=~\`#?!<>{}[]:;|nrtux0147abcdefXYZé😀ÿ\t\x01`));
@@ -123,7 +125,8 @@ describe('one secret', () => {
     const redactor = one(HARD);
     const input = bytesOf(`<${encode(name, HARD)}>`);
     const splits = [...input.keys()];
-    for (const cut of splits) expect(scrub(redactor, input, [cut]).toString()).toBe(`<${MASK}>`);
+    const outputs = new Set(splits.map((cut) => scrub(redactor, input, [cut]).toString()));
+    expect([...outputs]).toEqual([`<${MASK}>`]);
     expect(scrub(redactor, input, splits).toString()).toBe(`<${MASK}>`);
     expect(redactor.masked()).toEqual({ S: input.length + 1 });
   });
@@ -133,11 +136,12 @@ describe('one secret', () => {
     fc.assert(
       fc.property(hardSecret, fc.array(encoderName, { minLength: 1, maxLength: 3 }), cuts, (secret, names, where) => {
         const input = bytesOf(`#1\n${names.map((name) => encode(name, secret)).join('\n#2 ')}\n#3`);
-        const whole = scrub(one(secret), input).toString();
+        const redactor = one(secret);
+        const whole = scrub(redactor, input).toString();
         expect(whole.split(MASK).length - 1).toBe(names.length);
         expectNoLeak(whole, secret);
-        expect(scrub(one(secret), input, where).toString()).toBe(whole);
-        expect(scrub(one(secret), input, [...input.keys()]).toString()).toBe(whole);
+        expect(scrub(redactor, input, where).toString()).toBe(whole);
+        expect(scrub(redactor, input, [...input.keys()]).toString()).toBe(whole);
       }),
       { numRuns: 200 },
     );
@@ -147,11 +151,12 @@ describe('one secret', () => {
     'R12: a secret inside a longer base64 text is masked at every alignment, wrapped at any column with %j',
     (lineEnd) => {
       const encodings: readonly BufferEncoding[] = ['base64', 'base64url'];
+      const redactor = one(HARD);
       for (let before = 0; before < 80; before += 1) {
         const text = bytesOf(`${'q'.repeat(before)}${HARD}${'w'.repeat(before % 7)}`);
         for (const width of [76, 64, 61, 20, 999]) {
           const input = bytesOf(`x: ${wrap(text.toString(encodings[before % 2]), width, lineEnd)}`);
-          const output = scrub(one(HARD), input, [(before * 31) % input.length]).toString();
+          const output = scrub(redactor, input, [(before * 31) % input.length]).toString();
           expect(output.split(MASK)).toHaveLength(2);
           expectNoLeak(output, HARD);
         }
@@ -305,13 +310,14 @@ describe('harmless output', () => {
 
   test('R13: what lacks one byte of an encoded secret is none, and stays as it is', () => {
     const value = 'Kd-93_xQ~7w.Zr"T5';
+    const redactor = one(value);
     fc.assert(
       fc.property(encoderName, fc.nat(200), fc.array(fc.nat(200), { maxLength: 4 }), (name, at, cuts) => {
         const form = encode(name, value);
         const missing = at % (form.length - 6);
         // Not in the last characters: the padding of base64 is none of the secret, and a shorter secret is another.
         const input = bytesOf(`<${form.slice(0, missing)}\u0000${form.slice(missing + 1)}>`);
-        const output = scrub(one(value), input, cuts);
+        const output = scrub(redactor, input, cuts);
         expect(output.toString()).toBe(input.toString());
       }),
       { numRuns: 200 },

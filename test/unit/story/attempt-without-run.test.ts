@@ -50,6 +50,19 @@ describe('an attempt without a run', () => {
     expect([bench.result('a'), bench.access.loose]).toEqual([null, 0]);
   });
 
+  it('whose proof the disk did not take at once is proven all the same: its wrapper is not asked again (R4, R6)', async () => {
+    const { bench, process, context, record } = await claimed({ queuedMs: 5000, never: true });
+    let left = 3;
+    process.gate.plan((call, when) => {
+      const isProof = call === 'records.save' && when === 'before' && process.gate.calls.includes('access.consume');
+      left -= isProof ? 1 : 0;
+      return isProof && left >= 0 ? new TransientError('ERR_STORE_UNAVAILABLE', 'no space left on the device') : null;
+    });
+    expect(outcome(await bench.drive(finishAttempt(record, context, never)))).toBe('waiting ERR_NOT_PLACED');
+    expect(process.gate.calls.filter((call) => call === 'access.consume')).toHaveLength(1);
+    expect(await bench.records.load(record.entry.token)).toMatchObject({ unstarted: true, request: null });
+  });
+
   it('that the engine could not place has its access revoked by its accessor, and its note still says unstarted (R6)', async () => {
     const { bench, process, context, record } = await claimed({ queuedMs: 5000, never: true });
     expect(outcome(await bench.drive(finishAttempt(record, context, never)))).toBe('waiting ERR_NOT_PLACED');
@@ -108,12 +121,36 @@ describe('an attempt without a run', () => {
     expect(outcome(again)).toBe('waiting ERR_NOT_PLACED');
   });
 
-  it('under whose token stands a foreign run is proven unstarted, told as a security event, and its next attempt runs (R21)', async () => {
+  it('that was sent twice, and whose first copy the engine has forgotten, is unknown and no security event (R6)', async () => {
+    const { bench, process, context, record } = await claimed();
+    const lost = new TransientError('ERR_ENGINE_UNAVAILABLE', 'no answer');
+    let finds = 0;
+    process.gate.plan((call, when) => {
+      finds += call === 'engine.find' && when === 'before' ? 1 : 0;
+      if (call === 'engine.find' && when === 'before' && finds === 2) bench.engine.forgetAll();
+      return call === 'engine.dispatch' && when === 'after' && finds === 1 ? lost : null;
+    });
+    expect(outcome(await bench.drive(finishAttempt(record, context, never)))).toBe('unknown');
+    expect(bench.engine.executions).toEqual([record.entry.token]);
+    expect(process.log.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  it('that is not ours any more has its access revoked where the entry of another does not name it (R4)', async () => {
+    const { bench, context, record } = await claimed({ queuedMs: 600_000 });
+    const ending = finishAttempt(record, context, never);
+    await bench.pass(1000);
+    const theirs = { ...record.entry, dispatcher: 'edge-2', instance: 'other', payload_sha256: '0'.repeat(64) };
+    bench.journal.change((entries) => entries.set('a', theirs));
+    expect(outcome(await bench.drive(ending))).toBe('waiting ERR_CLAIMED_ELSEWHERE');
+    expect([...bench.access.wrappers.values()].map(({ revoked }) => revoked)).toEqual([true]);
+  });
+
+  it('under whose token stands a foreign run is unknown, told as a security event, and never tried again (R4, R21)', async () => {
     const { bench, process, context, record } = await claimed();
     bench.engine.foreign = true;
-    const ending = await bench.drive(finishAttempt(record, context, never));
-    expect(ending).toMatchObject({ kind: 'waiting', reason: { code: 'ERR_NOT_PLACED' } });
-    expect([bench.result('a'), bench.engine.executions, bench.access.loose]).toEqual([null, [], 0]);
+    expect(outcome(await bench.drive(finishAttempt(record, context, never)))).toBe('unknown');
+    expect([bench.engine.executions, bench.access.loose]).toEqual([[], 0]);
+    expect(bench.journal.state.ended.get('a')).toHaveProperty('held_until');
     const errors = process.log.filter(({ level }) => level === 'error').map(({ message, fields }) => [message, fields]);
     expect(errors).toEqual([
       [
@@ -123,13 +160,13 @@ describe('an attempt without a run', () => {
     ]);
     bench.engine.foreign = false;
     await bench.once();
-    expect(bench.result('a')).toMatchObject({ outcome: 'succeeded', attempt: { number: 2, executions: 1 } });
+    expect([bench.recorded('a'), bench.engine.executions]).toEqual([1, []]);
   });
 
-  it('under whose token stands a foreign run can still be cancelled (R21, R9)', async () => {
+  it('under whose token stands a foreign run is not said to be cancelled, whoever asks for it (R21, R9)', async () => {
     const { bench, context, record } = await claimed();
     bench.engine.foreign = true;
     await bench.control.requestStop('a', { kind: 'cancel', by: 'Jo', message: 'no longer needed' });
-    expect(outcome(await bench.drive(finishAttempt(record, context, never)))).toBe('cancelled');
+    expect(outcome(await bench.drive(finishAttempt(record, context, never)))).toBe('unknown');
   });
 });

@@ -138,7 +138,7 @@ describe('the deadline of the journal', () => {
   it('counts though no wish to cancel can be read', async () => {
     const { bench, gate, report } = running({ runMs: 100 * 3_600_000 }, { timeout_minutes: 1 });
     await bench.pass(2000);
-    gate.fail('control.stopRequest', () => new Error('EMFILE'), { times: 1_000_000 });
+    gate.fail('control.stopRequests', () => new Error('EMFILE'), { times: 1_000_000 });
     await bench.drive(report);
     expect(bench.result('a')?.outcome).toBe('timed_out');
   });

@@ -46,6 +46,9 @@ export interface ClientTools {
   readonly timing?: ClientTiming;
 }
 
+/** What reads and starts runs need of the client. */
+export type NomadCalls = Pick<NomadClient, 'get' | 'send' | 'stream'>;
+
 /** At once; Nomad allows 100 connections for one address, and whatever else runs there shares them. */
 const CALLS = 16;
 const DOWNLOADS = 8;

@@ -2,7 +2,7 @@ import { jobVariant } from '../../../domain/job-variant.ts';
 import { StalledError } from '../../../errors.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Place } from '../../../ports/engine.ts';
-import { jobPath, type NomadClient } from './client.ts';
+import { jobPath, type NomadCalls } from './client.ts';
 import { drift } from './drift.ts';
 import { type JobTools, jobSpec } from './jobspec.ts';
 import type { NomadOptions } from './options.ts';
@@ -19,7 +19,7 @@ export function driftFrom(options: NomadOptions, tools: JobTools): DriftOf {
 /** Throws StalledError (ERR_JOB_MISSING, ERR_JOB_DRIFT) unless the parent is registered, not stopped and as it should be. */
 export async function requireJob(
   parent: Place,
-  { client, driftOf }: { readonly client: NomadClient; readonly driftOf: DriftOf },
+  { client, driftOf }: { readonly client: NomadCalls; readonly driftOf: DriftOf },
   signal?: AbortSignal,
 ): Promise<void> {
   const variant = jobVariant(parent.job, parent.mounts);
@@ -41,11 +41,11 @@ const TRUSTED_MS = 60_000;
 
 /** Looks at a parent before the first dispatch to it, and again when its last good look is a minute old. */
 export class JobGate {
-  readonly #tools: { readonly client: NomadClient; readonly driftOf: DriftOf; readonly clock: Clock };
+  readonly #tools: { readonly client: NomadCalls; readonly driftOf: DriftOf; readonly clock: Clock };
   /** By variant; a look under way is shared. */
   readonly #looks = new Map<string, { readonly at: number; readonly look: Promise<void> }>();
 
-  constructor(tools: { readonly client: NomadClient; readonly driftOf: DriftOf; readonly clock: Clock }) {
+  constructor(tools: { readonly client: NomadCalls; readonly driftOf: DriftOf; readonly clock: Clock }) {
     this.#tools = tools;
   }
 

@@ -4,22 +4,22 @@ import type { Run } from '../../../domain/run.ts';
 import { TransientError } from '../../../errors.ts';
 import type { DispatchRequest, Place } from '../../../ports/engine.ts';
 import { Refusal } from './answers.ts';
-import { jobPath, type NomadClient } from './client.ts';
+import { jobPath, type NomadCalls } from './client.ts';
 import type { JobGate } from './dispatch-gate.ts';
 import { ownRun } from './find-own.ts';
-import { dispatchAnswer, job } from './types.ts';
+import { childJob, dispatchAnswer } from './types.ts';
 
 /** How often a child that Nomad named and does not hold is asked for anew. */
 const GHOSTS = 5;
 
 /** Starts runs: each a child of the parent job that has the run's mounts. */
 export class Dispatcher {
-  readonly #client: NomadClient;
+  readonly #client: NomadCalls;
   readonly #gate: JobGate;
   /** The last dispatch of each token. */
   readonly #underWay = new Map<string, Promise<unknown>>();
 
-  constructor(client: NomadClient, gate: JobGate) {
+  constructor(client: NomadCalls, gate: JobGate) {
     this.#client = client;
     this.#gate = gate;
   }
@@ -63,7 +63,7 @@ export class Dispatcher {
         query: { idempotency_token: token },
         signal,
       });
-      const child = await this.#client.get(jobPath(value.DispatchedJobID), job, { signal });
+      const child = await this.#client.get(jobPath(value.DispatchedJobID), childJob, { signal });
       // Nomad compares neither payload nor meta with those that the token was first used with.
       if (child !== null) return ownRun(child.value, { token, payloadSha256: sha256(payload) }, variant);
     }

@@ -1,4 +1,4 @@
-import { jobPath, type NomadClient } from './client.ts';
+import { jobPath, type NomadCalls } from './client.ts';
 import type { HubReads } from './hub.ts';
 import { allocations, evaluations, job } from './types.ts';
 
@@ -6,7 +6,7 @@ import { allocations, evaluations, job } from './types.ts';
 const STREAM = '/v1/event/stream?topic=Allocation&topic=Evaluation&topic=Job';
 
 /** The hub's questions to the server. */
-export function hubReads(client: NomadClient): HubReads {
+export function hubReads(client: NomadCalls): HubReads {
   return {
     openEvents: async (index, signal) => {
       const from = index > 0 ? index : await newestIndex(client, signal);
@@ -25,6 +25,6 @@ export function hubReads(client: NomadClient): HubReads {
 }
 
 /** Without an index the server would send all that it holds, which can be hundreds of megabytes. */
-async function newestIndex(client: NomadClient, signal: AbortSignal): Promise<number> {
+async function newestIndex(client: NomadCalls, signal: AbortSignal): Promise<number> {
   return (await client.get('/v1/allocations', allocations, { query: { per_page: 1 }, signal }))?.index ?? 0;
 }

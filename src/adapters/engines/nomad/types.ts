@@ -147,6 +147,17 @@ export const job = z.looseObject({
 });
 export type Job = z.output<typeof job>;
 
+/** What shows whose run a child is: after a restart thousands are read. */
+export const childJob = z.object({
+  ID: z.string(),
+  ParentID: text,
+  DispatchIdempotencyToken: text,
+  /** Base64, wrapper included. */
+  Payload: text,
+  CreateIndex: whole,
+});
+export type ChildJob = z.output<typeof childJob>;
+
 /** A row of a list of jobs; `Meta` is there only where it was asked for (`meta=true`). */
 const jobStub = z.object({
   ID: z.string(),

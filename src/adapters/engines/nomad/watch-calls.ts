@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Run, RunStatus } from '../../../domain/run.ts';
 import { TransientError } from '../../../errors.ts';
 import { Refusal } from './answers.ts';
-import { jobPath, type NomadClient } from './client.ts';
+import { jobPath, type NomadCalls, type NomadClient } from './client.ts';
 import { readStatus, statusOf } from './status.ts';
 import { type Allocation, allocations, evaluations } from './types.ts';
 
@@ -10,18 +10,18 @@ import { type Allocation, allocations, evaluations } from './types.ts';
  * Stops a child, without purging it: a purged allocation tells no end. Answers when the server has taken it; again is
  * fine, and so is a child that is not there. Errors: TransientError, StalledError.
  */
-export async function stopChild(client: NomadClient, child: string, signal?: AbortSignal): Promise<void> {
+export async function stopChild(client: NomadCalls, child: string, signal?: AbortSignal): Promise<void> {
   await client.send(['DELETE', jobPath(child)], undefined, z.object({}), { signal });
 }
 
 /** The allocation that counts: a later one is a replacement. null: none was made, or it was collected. */
-export async function firstAllocation(client: NomadClient, run: Run, signal?: AbortSignal): Promise<Allocation | null> {
+export async function firstAllocation(client: NomadCalls, run: Run, signal?: AbortSignal): Promise<Allocation | null> {
   const list = await client.get(`${jobPath(run.id)}/allocations`, allocations, { signal });
   return list?.value.toSorted((one, two) => one.CreateIndex - two.CreateIndex)[0] ?? null;
 }
 
 /** One look, evaluations first: what is complete in them is in the allocations. null: the server keeps nothing of it. */
-export async function lookAtRun(client: NomadClient, run: Run, signal?: AbortSignal): Promise<RunStatus | null> {
+export async function lookAtRun(client: NomadCalls, run: Run, signal?: AbortSignal): Promise<RunStatus | null> {
   const evaluated = await client.get(`${jobPath(run.id)}/evaluations`, evaluations, { signal });
   const placed = await client.get(`${jobPath(run.id)}/allocations`, allocations, { signal });
   const seen = { allocations: placed?.value ?? [], evaluations: evaluated?.value ?? [] };

@@ -5,7 +5,13 @@ import {
   JournalDraft,
   type JournalState,
 } from '../../../../src/adapters/ops-repo/journal-draft.ts';
-import { entryPath, type JournalEntry, type Tombstone, tombstonePath } from '../../../../src/domain/journal.ts';
+import {
+  AWAITS_ADOPTION,
+  entryPath,
+  type JournalEntry,
+  type Tombstone,
+  tombstonePath,
+} from '../../../../src/domain/journal.ts';
 import type { ClaimTerms } from '../../../../src/ports/journal.ts';
 import { journalEntry } from '../../../fakes/ops-repo.ts';
 
@@ -160,9 +166,80 @@ describe('an update and an adoption', () => {
   it('writes the instance into all entries of the name and into no other', () => {
     const mine = journalEntry('a', { instance: 'old' });
     const draft = new JournalDraft(stateOf([mine, theirs('b')]), owner);
-    expect(draft.adopt('edge-1', 'new')).toEqual([{ ...mine, instance: 'new' }]);
-    expect(draft.adopt('edge-1', 'new')).toEqual([{ ...mine, instance: 'new' }]);
+    expect(draft.adopt({ dispatcher: 'edge-1', instance: 'new' })).toEqual([{ ...mine, instance: 'new' }]);
+    expect(draft.adopt({ dispatcher: 'edge-1', instance: 'new' })).toEqual([{ ...mine, instance: 'new' }]);
     expect(draft.writes.map(({ path }) => path)).toEqual([entryPath('a')]);
+  });
+});
+
+describe('a sign of life', () => {
+  const SIGN = '2026-01-01T00:02:00.000Z';
+
+  it('is one file however many entries there are, and all of those that bore none yet', () => {
+    const [a, b, c] = ['a', 'b', 'c'].map((id) => journalEntry(id, { lease_until: '2026-01-01T00:00:00Z' }));
+    const draft = new JournalDraft(stateOf([b, a, c, theirs('d')].flatMap((entry) => entry ?? [])), owner);
+    expect(draft.renew(SIGN)).toBe(3);
+    expect(draft.writes.map(({ path }) => path)).toEqual([entryPath('a')]);
+    const first = new JournalDraft(stateOf([journalEntry('a'), journalEntry('b')]), owner);
+    first.renew(SIGN);
+    expect(first.writes).toHaveLength(2);
+  });
+
+  it('is given for nothing of another process of our name, and none where there is nothing', () => {
+    const draft = new JournalDraft(stateOf([journalEntry('a', { instance: 'another' })]), owner);
+    expect([draft.renew(SIGN), draft.writes]).toEqual([0, []]);
+  });
+
+  it('leaves a claim that landed before what it was: won', () => {
+    const draft = new JournalDraft(stateOf([journalEntry('a', { lease_until: SIGN })]), owner);
+    expect([draft.claim(journalEntry('a'), terms), draft.writes]).toEqual(['won', []]);
+  });
+});
+
+describe('a take-over', () => {
+  const watched = [theirs('a', { lease_until: '2026-01-01T00:00:00Z' }), theirs('b')];
+  const to = { ...owner, leaseUntil: '2026-01-02T00:00:00.000Z' };
+  const take = { from: 'edge-2', watched, ids: new Set(['a']), to };
+  const taken = { ...watched[0], ...owner, lease_until: to.leaseUntil, taken_from: 'edge-2' };
+
+  it('gives the named entries, as long as all of them are what was watched; again is the same', () => {
+    const draft = new JournalDraft(stateOf(watched), owner);
+    expect(draft.takeOver(take)).toEqual([taken]);
+    expect(draft.takeOver(take)).toEqual([taken]);
+    expect(draft.writes.map(({ path }) => path)).toEqual([entryPath('a')]);
+  });
+
+  it.each([
+    [
+      'a sign on another entry',
+      [theirs('a', { lease_until: '2026-01-01T00:00:00Z' }), theirs('b', { state: 'running' })],
+    ],
+    ['an end', watched.slice(0, 1)],
+    ['a new claim', [...watched, theirs('c')]],
+    ['a process of our name that fences us', [...watched, journalEntry('z', { instance: 'another' })]],
+  ])('takes nothing after %s', (_, entries) => {
+    const draft = new JournalDraft(stateOf(entries), owner);
+    expect([draft.takeOver(take), draft.writes]).toEqual([[], []]);
+  });
+
+  it('by a command is no fence to whoever runs under the name, who adopts it', () => {
+    const given = new JournalDraft(stateOf(watched), { dispatcher: 'edge-1', instance: 'of the command' });
+    const awaiting = given.takeOver({ ...take, to: { dispatcher: 'edge-1', instance: AWAITS_ADOPTION } });
+    expect(awaiting).toMatchObject([{ id: 'a', dispatcher: 'edge-1', instance: AWAITS_ADOPTION }]);
+    const draft = new JournalDraft(stateOf([...awaiting, journalEntry('own')]), owner);
+    expect(draft.claim(journalEntry('new'), terms)).toBe('won');
+    expect(draft.adoptGiven(to)).toMatchObject([
+      { id: 'a', instance: owner.instance, lease_until: to.leaseUntil },
+      { id: 'own' },
+      { id: 'new' },
+    ]);
+    const fenced = new JournalDraft(stateOf([...awaiting, journalEntry('own', { instance: 'another' })]), owner);
+    expect([fenced.adoptGiven(to), fenced.writes]).toEqual([[], []]);
+  });
+
+  it('leaves no lease on what is adopted by a process that gives no signs', () => {
+    const draft = new JournalDraft(stateOf([journalEntry('a', { lease_until: '2026-01-01T00:00:00Z' })]), owner);
+    expect(draft.adopt(owner)).toEqual([journalEntry('a')]);
   });
 });
 

@@ -102,6 +102,14 @@ describe('the answer to a push', () => {
     expect(() => classifyPush({ code: 128, stdout: '', stderr })).toThrow(expect.objectContaining({ kind }));
   });
 
+  it('that was refused because our own clone could not be read is of a damaged clone', () => {
+    const stdout = `To ${URL}\n!\t${OID}:refs/heads/main\t[remote rejected] (unpacker error)\nDone\n`;
+    const stderr =
+      'fatal: loose object 1234 (stored in ./objects/12/34) is corrupt\nerror: remote unpack failed: eof\n';
+    const damaged = expect.objectContaining({ kind: 'damaged' });
+    expect(() => classifyPush({ code: 1, stdout, stderr })).toThrow(damaged);
+  });
+
   it('is not told by a path that looks like a status line', () => {
     const stdout = `To ${URL}\n!\t${OID}:refs/heads/main\t[rejected] (stale info)\n \t${OID}:x\tfake\nDone\n`;
     expect(classifyPush({ code: 1, stdout, stderr: '' })).toEqual(refused('moved'));
@@ -119,7 +127,12 @@ describe('what a failed git says', () => {
     ['fatal: bad config line 2 in file ./config', 'damaged'],
     ['fatal: Not a valid object name 1234', 'damaged'],
     ['error: Could not read 1234', 'damaged'],
-    ['fatal: write error: No space left on device', 'other'],
+    ['fatal: Not a valid commit: 1234', 'damaged'],
+    ["fatal: Can't load tree 1234", 'damaged'],
+    ['error: non-monotonic index ./objects/pack/pack-1234.idx', 'damaged'],
+    ['error: remote unpack failed: unable to read tree 1234', 'other'],
+    ['fatal: write error: No space left on device', 'full'],
+    ["fatal: sha1 file './objects/pack/tmp_pack_1234' write error. Out of diskspace", 'full'],
     ['', 'other'],
   ];
 
