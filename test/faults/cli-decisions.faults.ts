@@ -18,16 +18,8 @@ const PUSHED = 'vault/formulas/pushed.toml';
 const formula = (name: string) => `name = "${name}"\ndescription = "x"\ncommand = ["true"]\n`;
 
 async function signedByGrace(): Promise<void> {
-  const { clone, url } = bench.repo;
-  const settings = {
-    'user.signingKey': path.join(bench.root, 'grace-key'),
-    'gpg.format': 'ssh',
-    'commit.gpgSign': 'true',
-  };
-  for (const [name, value] of Object.entries(settings)) await plainGit(clone, ['config', name, value]);
-  await bench.push({ [SIGNED]: formula('signed') });
-  await plainGit(clone, ['config', 'commit.gpgSign', 'false']);
-  expect(await plainGit(url, ['cat-file', 'commit', 'main'])).toContain('SSH SIGNATURE');
+  await bench.push({ [SIGNED]: formula('signed') }, { signed: true });
+  expect(await plainGit(bench.repo.url, ['cat-file', 'commit', 'main'])).toContain('SSH SIGNATURE');
 }
 
 async function revision(name: string) {
