@@ -129,6 +129,8 @@ async function openGit(config: Config, stateDir: string, options: WireOptions & 
     {
       ...git,
       url,
+      // A clone of its own: whoever makes his anew deletes it, and each keeps where it stands in a ref of the same name.
+      dir: path.join(git.dir, 'journal'),
       // A claim holds a start back: what arrives during a push goes together anyway.
       pushSpacingMs: 0,
       ...(url === git.url ? { refs } : {}),

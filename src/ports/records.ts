@@ -9,5 +9,7 @@ export interface Records {
   load(token: string): Promise<AttemptRecord | null>;
   /** All that can be read; damaged ones are left alone and not answered. */
   all(): Promise<readonly AttemptRecord[]>;
+  /** Those of one action or sidecar. What costs a read is only what was not read before. */
+  of(id: string): Promise<readonly AttemptRecord[]>;
   remove(token: string): Promise<void>;
 }

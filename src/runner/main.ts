@@ -4,6 +4,7 @@ import { type Invocation, readArguments } from './arguments.ts';
 import { type Ending, ownEnding } from './ending.ts';
 import { writeAll } from './output.ts';
 import { takePayload } from './payload.ts';
+import { whenThereIsRoom } from './room.ts';
 import { run, type Site } from './run.ts';
 import { claimRunDirectory, readHost, writeExit } from './run-directory.ts';
 import { RunnerError, toRunnerError } from './runner-error.ts';
@@ -41,7 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
   const { directory } = invocation;
   if (directory !== null && !claimRunDirectory(directory)) return ALREADY_RUNS;
   const ending = await attempt(invocation);
-  if (directory !== null) keepExit(directory, ending);
+  if (directory !== null) await keepExit(directory, ending);
   return ending.exit;
 }
 
@@ -72,18 +73,20 @@ function siteOf(invocation: Invocation): Site {
   return { ...invocation, mounts: null, graceMs: DEFAULT_GRACE_MS, vaultCaFile };
 }
 
-function keepExit(directory: string, ending: Ending): void {
+/** On a full disk it waits for room: how the run ended is known to nobody else. */
+async function keepExit(directory: string, ending: Ending): Promise<void> {
+  const exit = {
+    exit_code: ending.exit,
+    signal: ending.signal,
+    oom: ending.oom,
+    stopped: ending.isCancelled,
+    started_at: ending.startedAt,
+    finished_at: new Date().toISOString(),
+  };
   try {
-    writeExit(directory, {
-      exit_code: ending.exit,
-      signal: ending.signal,
-      oom: ending.oom,
-      stopped: ending.isCancelled,
-      started_at: ending.startedAt,
-      finished_at: new Date().toISOString(),
-    });
+    await whenThereIsRoom(() => writeExit(directory, exit));
   } catch {
-    // The disk is full or gone: the engine sees a runner that left no end, and says so.
+    // The disk is gone: the engine sees a runner that left no end, and says so.
   }
 }
 

@@ -3,6 +3,7 @@ import { write } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Redactor, StreamRedactor } from '../domain/redact.ts';
+import { isFull, whenThereIsRoom } from './room.ts';
 import { errorCode } from './runner-error.ts';
 
 /** What was forwarded of one stream, as the trailer tells it. */
@@ -81,14 +82,31 @@ export class OutputStream {
  * more or the disk is full. Never blocks the event loop: deadline and TERM are heard while a reader is slow.
  */
 export async function writeAll(fd: number, bytes: Uint8Array): Promise<number> {
-  let done = 0;
-  while (done < bytes.length) {
+  const { written } = await writeUntilRefused(fd, bytes);
+  return written;
+}
+
+/** The same for what has to be there: while the disk is full it waits for room. */
+export async function writeWhole(fd: number, bytes: Uint8Array): Promise<void> {
+  let left = bytes;
+  const write = async () => {
+    const { written, refusal } = await writeUntilRefused(fd, left);
+    left = left.subarray(written);
+    if (isFull(refusal)) throw refusal;
+  };
+  await whenThereIsRoom(write).catch(() => undefined);
+}
+
+/** `refusal`: what was thrown in place of taking the rest; undefined: all was taken. */
+async function writeUntilRefused(fd: number, bytes: Uint8Array): Promise<{ written: number; refusal?: unknown }> {
+  let written = 0;
+  while (written < bytes.length) {
     try {
-      done += (await writeOnce(fd, bytes, done, bytes.length - done, null)).bytesWritten;
-    } catch (error) {
-      if (errorCode(error) !== 'EAGAIN') return done;
+      written += (await writeOnce(fd, bytes, written, bytes.length - written, null)).bytesWritten;
+    } catch (refusal) {
+      if (errorCode(refusal) !== 'EAGAIN') return { written, refusal };
       await delay(RETRY_MS);
     }
   }
-  return done;
+  return { written };
 }

@@ -11,10 +11,11 @@ import { buildEnvironment, type EnvironmentParts, inputsFileContent } from './en
 import { type CommandEnd, execute } from './execute.ts';
 import { placeMounts } from './mounts.ts';
 import { oomKills } from './oom.ts';
-import { OutputStream, writeAll } from './output.ts';
+import { OutputStream, writeWhole } from './output.ts';
 import { choosePlaces, give, makePlaces, type Places, removePlaces } from './places.ts';
 import { programOf } from './program.ts';
 import { checkProgramFiles } from './program-files.ts';
+import { whenThereIsRoom } from './room.ts';
 import { RunnerError, toRunnerError } from './runner-error.ts';
 import { readSecrets } from './secrets.ts';
 import type { Stop } from './stop.ts';
@@ -119,9 +120,7 @@ function checkSite({ sidecar }: Payload, { botToken, agentData }: Site): void {
 
 async function runGranted(attempt: Attempt, granted: Granted, output: Output): Promise<Ending> {
   const { payload, places, site, stop } = attempt;
-  const held = makePlaces(places);
-  const program = programOf(granted.formula, payload.agent, places);
-  const environment = environmentOf(attempt, granted);
+  const { held, program, environment } = await prepare(attempt, granted);
   if (stop.cause !== null) return unstartedEnding(stop.cause);
   const killsBefore = oomKills();
   const { stdout, stderr } = output;
@@ -137,6 +136,17 @@ async function runGranted(attempt: Attempt, granted: Granted, output: Output): P
     stop: collectionLimit(end, stop),
   });
   return { ...ending, oom: wasOutOfMemory(end, killsBefore), artifacts };
+}
+
+/** All that lies on the disk before the command starts. In a run directory it may be done again: it begins with nothing. */
+async function prepare(attempt: Attempt, granted: Granted) {
+  const { payload, places, site, stop } = attempt;
+  const make = () => ({
+    held: makePlaces(places),
+    program: programOf(granted.formula, payload.agent, places),
+    environment: environmentOf(attempt, granted),
+  });
+  return site.directory === null ? make() : whenThereIsRoom(make, stop.signal);
 }
 
 function environmentOf({ payload, places, site }: Attempt, granted: Granted): Record<string, string> {
@@ -192,7 +202,7 @@ async function writeEnd({ payload, digest }: Attempt, ending: Ending, output: Ou
     stderr: stderr.summary(),
     artifacts: ending.artifacts,
   };
-  await writeAll(STDERR, Buffer.from(encodeTrailer(trailer, payload.trailer_key)));
+  await writeWhole(STDERR, Buffer.from(encodeTrailer(trailer, payload.trailer_key)));
 }
 
 async function settle<T>(task: () => Promise<T>): Promise<T | RunnerError> {

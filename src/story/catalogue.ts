@@ -65,9 +65,9 @@ export function createCatalogue(sidecarsDir: string): Catalogue {
 }
 
 class TreeCatalogue implements Catalogue {
-  readonly #actions = new Map<string, Map<string, ActionFile>>();
-  readonly #results = new Map<string, Map<string, TreeEntry>>();
-  readonly #cancels = new Map<string, Map<string, TreeEntry>>();
+  readonly #actions: ById<ActionFile> = new Map();
+  readonly #results: ById<TreeEntry> = new Map();
+  readonly #cancels: ById<TreeEntry> = new Map();
   readonly #misnamed = new Map<string, TreeEntry>();
   readonly #waiting = new Set<string>();
   readonly #sidecarsDir: string;
@@ -91,11 +91,11 @@ class TreeCatalogue implements Catalogue {
   }
 
   files(id: string): readonly ActionFile[] {
-    return [...(this.#actions.get(id)?.values() ?? [])].toSorted(byPath);
+    return filesOf(this.#actions, id);
   }
 
   result(id: string): TreeEntry | null {
-    return [...(this.#results.get(id)?.values() ?? [])].toSorted(byPath)[0] ?? null;
+    return filesOf(this.#results, id)[0] ?? null;
   }
 
   *results(): Iterable<readonly [string, TreeEntry]> {
@@ -106,7 +106,7 @@ class TreeCatalogue implements Catalogue {
   }
 
   cancels(id: string): readonly TreeEntry[] {
-    return [...(this.#cancels.get(id)?.values() ?? [])].toSorted(byPath);
+    return filesOf(this.#cancels, id);
   }
 
   misnamed(): readonly TreeEntry[] {
@@ -131,9 +131,7 @@ class TreeCatalogue implements Catalogue {
       this.#misnamed.set(entry.path, entry);
       return;
     }
-    const files = this.#actions.get(id) ?? new Map<string, ActionFile>();
-    files.set(entry.path, { id, path: entry.path, entry });
-    this.#actions.set(id, files);
+    addTo(this.#actions, id, { id, path: entry.path, entry });
     this.#settle(id);
   }
 
@@ -162,14 +160,25 @@ class TreeCatalogue implements Catalogue {
   }
 }
 
-type ById<T> = Map<string, Map<string, T>>;
+/** Of nearly every id there is one file: a map for each would be most of what ten thousand finished actions need. */
+type ById<T> = Map<string, T | Map<string, T>>;
 
-function addTo(byId: ById<TreeEntry>, id: string, entry: TreeEntry): void {
-  byId.set(id, (byId.get(id) ?? new Map<string, TreeEntry>()).set(entry.path, entry));
+function filesOf<T extends { readonly path: string }>(byId: ById<T>, id: string): readonly T[] {
+  const some = byId.get(id);
+  if (some === undefined) return [];
+  return some instanceof Map ? [...some.values()].toSorted(byPath) : [some];
 }
 
-function removeFrom<T>(byId: ById<T>, id: string, path: string): void {
-  const files = byId.get(id);
-  files?.delete(path);
-  if (files?.size === 0) byId.delete(id);
+function addTo<T extends { readonly path: string }>(byId: ById<T>, id: string, file: T): void {
+  const some = byId.get(id);
+  if (some instanceof Map) some.set(file.path, file);
+  else if (some === undefined || some.path === file.path) byId.set(id, file);
+  else byId.set(id, new Map([some, file].map((each) => [each.path, each])));
+}
+
+function removeFrom<T extends { readonly path: string }>(byId: ById<T>, id: string, path: string): void {
+  const some = byId.get(id);
+  if (some === undefined) return;
+  if (some instanceof Map) some.delete(path);
+  if (some instanceof Map ? some.size === 0 : some.path === path) byId.delete(id);
 }

@@ -99,6 +99,8 @@ export async function proveUnstarted(record: AttemptRecord, why: string, context
   }
   await requireOursIfKnown(record, context);
   const payload = decodePayload(Buffer.from(record.request.payload, 'base64'));
+  // The proof is there once: a disk that takes nothing now must not be what it is lost to.
+  await context.records.save(record);
   const consumption = proofs.has(record) ? 'consumed' : await context.access.consume(payload.access);
   if (consumption === 'consumed') {
     proofs.add(record);

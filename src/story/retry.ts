@@ -89,7 +89,7 @@ export async function restingNote(id: string, { journal, records }: StoryContext
 export async function keptNote(id: string, context: StoryContext): Promise<RestingRecord | null> {
   const { journal, records, settings } = context;
   if (journal.view().entries.has(id)) return restingNote(id, context);
-  const record = claimedNotes(await records.all()).get(id);
+  const record = claimedNotes(await records.of(id)).get(id);
   const isOurs = record?.entry.dispatcher === settings.dispatcher;
   return record !== undefined && isOurs && isResting(record) ? record : null;
 }

@@ -126,7 +126,7 @@ export async function startAttempt(ready: Ready, context: StoryContext): Promise
 async function lostAttempt({ action, candidate }: ReadAction, context: StoryContext): Promise<AttemptRecord | null> {
   if (action.retry === null) return null;
   const { dispatcher, instance } = context.settings;
-  const record = claimedNotes(await context.records.all()).get(candidate.id);
+  const record = claimedNotes(await context.records.of(candidate.id)).get(candidate.id);
   if (record === undefined || record.entry.dispatcher !== dispatcher || record.entry.attempt === 1) return null;
   return { ...record, claimed: true, entry: { ...record.entry, instance } };
 }

@@ -38,7 +38,7 @@ const STOP_POLL_MS = 250;
 class RunWatches {
   readonly #context: StoryContext;
   readonly #watches = new Set<Watch>();
-  readonly #outers = new WeakSet<AbortSignal>();
+  readonly #outers = new Map<AbortSignal, () => void>();
   #rest = new AbortController();
   #work: Promise<void> | null = null;
 
@@ -58,6 +58,8 @@ class RunWatches {
   async #remove(watch: Watch): Promise<void> {
     this.#watches.delete(watch);
     if (this.#watches.size > 0) return;
+    for (const [outer, abort] of this.#outers) outer.removeEventListener('abort', abort);
+    this.#outers.clear();
     this.#rest.abort();
     await this.#work;
   }
@@ -65,10 +67,10 @@ class RunWatches {
   /** All runs share the signal of our shutdown: one listener is enough. */
   #hearOf(outer: AbortSignal): void {
     if (this.#outers.has(outer)) return;
-    this.#outers.add(outer);
     const abort = (): void => {
       for (const watch of this.#watches) if (watch.outer === outer) watch.abort();
     };
+    this.#outers.set(outer, abort);
     outer.addEventListener('abort', abort, { once: true });
   }
 

@@ -26,6 +26,10 @@ export class MemoryRecords implements Records {
     return loaded.filter((record) => record !== null);
   }
 
+  async of(id: string): Promise<readonly AttemptRecord[]> {
+    return (await this.all()).filter(({ entry }) => entry.id === id);
+  }
+
   async remove(token: string): Promise<void> {
     this.files.delete(token);
   }

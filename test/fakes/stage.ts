@@ -26,9 +26,7 @@ export interface Stage {
   /** A command of the program as the dispatcher. */
   asDispatcher(...args: readonly string[]): Promise<Said>;
   /** The daemon; several may be started one after the other. */
-  start(): ReturnType<DaemonBench['start']>;
-  /** The same daemon with a state directory of its own, of this name. */
-  startElsewhere(name: string): ReturnType<DaemonBench['start']>;
+  start(env?: Readonly<Record<string, string>>): ReturnType<DaemonBench['start']>;
   /** Pushes one action for each id. */
   act(...actions: readonly Action[]): Promise<void>;
   /** Results of these ids, when all are there. */
@@ -102,8 +100,7 @@ export async function openStage(services: Services, options: StageOptions): Prom
     secretValue,
     asAdmin: (...args) => command(admin, args),
     asDispatcher: (...args) => command(own, args),
-    start: () => bench.start(['run'], own),
-    startElsewhere: (name) => bench.start(['run'], { ...own, EDGE_DISPATCHER_STATE_DIR: `${bench.stateDir}-${name}` }),
+    start: (env = {}) => bench.start(['run'], { ...own, ...env }),
     act: (...actions) =>
       bench.pushOnTip(Object.fromEntries(actions.map((one) => [`vault/actions/${one.id}.toml`, actionText(one)]))),
     async results(ids, seconds = 60) {

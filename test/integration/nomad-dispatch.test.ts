@@ -241,6 +241,27 @@ describe('looking for a run', () => {
     expect(parts.nomad.count('jobs')).toBe(4);
   });
 
+  it('fails for that one alone whose child could not be read', async () => {
+    const payload = PAYLOAD.toString('base64');
+    const { meta } = request();
+    const tokens = [tokenOf(1), tokenOf(2), tokenOf(3)];
+    const children = tokens.map((token) => parts.nomad.foreignChild({ parent: 'vault-runner', token, payload, meta }));
+    parts.nomad.faults.cut({ pattern: new RegExp(`/v1/job/${encodeURIComponent(children[1]?.ID ?? '')}`) });
+    const found = await Promise.allSettled(tokens.map((token) => parts.finder.find(refOf(token))));
+    expect(found.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(found[1]).toMatchObject({ reason: { code: 'ERR_ENGINE_UNAVAILABLE' } });
+  });
+
+  it('calls nothing foreign while what may be ours could not be read (R21)', async () => {
+    parts.register('evil');
+    const theirs = { parent: 'evil', token: TOKEN, payload: PAYLOAD.toString('base64'), meta: request().meta };
+    parts.nomad.foreignChild(theirs);
+    const ours = await parts.dispatcher.dispatch(request());
+    parts.nomad.faults.cut({ pattern: new RegExp(`/v1/job/${encodeURIComponent(ours.id)}`) });
+    await expect(parts.finder.find(refOf())).rejects.toMatchObject({ code: 'ERR_ENGINE_UNAVAILABLE' });
+    expect(await parts.finder.find(refOf())).toEqual(ours);
+  });
+
   it('is an outage for all that shared the list, and works again after it', async () => {
     parts.nomad.faults.noLeader();
     const both = await Promise.allSettled([parts.finder.find(refOf()), parts.finder.find(refOf(tokenOf(1)))]);

@@ -65,8 +65,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the attempts of other dispatchers are resumed',
     file: 'src/daemon/resume.ts',
-    find: 'if (entry.dispatcher !== dispatcher || entry.instance !== instance) continue;',
-    replace: 'if (entry.dispatcher === dispatcher && entry.instance !== instance) continue;',
+    find: 'entry.dispatcher === dispatcher && entry.instance === instance && isLeft(entry)',
+    replace: '(entry.dispatcher !== dispatcher || entry.instance === instance) && isLeft(entry)',
   },
   {
     name: 'a start does not adopt what its name held',
@@ -94,11 +94,11 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '    await forgetRun(record, context);\n    await context.journal.end(tombstone);',
   },
   {
-    name: 'a cancel is recorded before its run has ended',
-    file: 'src/story/follow-run.ts',
-    find: "if (status.state === 'queued') context.tell(",
+    name: 'a run that was asked to stop counts as stopped',
+    file: 'src/adapters/engines/nomad/status.ts',
+    find: 'if (!TERMINAL.has(first.ClientStatus)) return null;',
     replace:
-      "if (stopper.asked() !== null) return { kind: 'exited', exitCode: 143, signal: 'SIGTERM', oom: false, startedAt: null, finishedAt: null };\n      if (status.state === 'queued') context.tell(",
+      "if (!TERMINAL.has(first.ClientStatus)) return first.DesiredStatus === 'stop' ? { kind: 'exited', exitCode: 143, signal: null, oom: false, startedAt: null, finishedAt: null } : null;",
   },
   {
     name: 'a run that is not there is dispatched for ever',
@@ -118,5 +118,23 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/story/retry.ts',
     find: 'if (made >= retry.attempts) return null;',
     replace: 'if (made > retry.attempts) return null;',
+  },
+  {
+    name: 'a peer is silent at once',
+    file: 'src/domain/lease.ts',
+    find: 'export const SILENCE_MS = 6 * RENEW_MS;',
+    replace: 'export const SILENCE_MS = 0 * RENEW_MS;',
+  },
+  {
+    name: 'what a journal has lost is not put back',
+    file: 'src/adapters/ops-repo/journal-losses.ts',
+    find: 'if (!isLost) return null;',
+    replace: 'if (isLost || !isLost) return null;',
+  },
+  {
+    name: 'a foreign run under its token proves that an attempt never began',
+    file: 'src/story/dispatch-run.ts',
+    find: "return { kind: 'unknown', message: error.message };",
+    replace: 'return proveUnstarted(record, error.message, context);',
   },
 ];

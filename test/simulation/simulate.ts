@@ -67,7 +67,7 @@ function reasonsIn({ posts }: SimWorld): ReadonlyMap<string, string> {
   );
 }
 
-const CHAOS_MS = 8 * 60_000;
+const CHAOS_MS = 5 * 60_000;
 /** Longer than any deadline, wrapper or rest. */
 const LONGEST_MS = 90 * 60_000;
 const PART_MS = 60_000;

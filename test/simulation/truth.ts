@@ -70,6 +70,8 @@ const FAILED: Readonly<Record<string, Check>> = {
   ERR_WRAPPER_EXPIRED: (told) => unless(isUnstarted(told), 'it was executed'),
   ERR_WRAPPER_USED: somebodyElse,
   ERR_SECRET_DENIED: somebodyElse,
+  // Stopped because it did not begin in time, at the very moment when its runner did.
+  ERR_COMMAND_SIGNALLED: (told) => (isUnstarted(told) ? null : failedByItself(told)),
   // Without its last words the engine's exit code is all there is, and their loss has to have a cause.
   ERR_RUNNER: (_, { facts }) => unless(facts.size > 0, 'its last words were there'),
 };

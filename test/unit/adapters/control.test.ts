@@ -57,6 +57,28 @@ describe('wishes of the operator', () => {
     expect(readdirSync(file(''))).toEqual([]);
   });
 
+  it('to cancel are told all at once, and what is none of ours is none', async () => {
+    expect(await control.stopRequests()).toEqual(new Map());
+    for (const id of ['a', 'sidecar/reproduce-12-1']) await control.requestStop(id, wish);
+    await control.pause('Jo');
+    writeFileSync(file('cancel-b.json'), '{');
+    writeFileSync(file('cancel-..~victim.json'), JSON.stringify(wish));
+    const asked = { ...wish, at: NOW.toISOString() };
+    expect(await control.stopRequests()).toEqual(
+      new Map([
+        ['a', asked],
+        ['sidecar/reproduce-12-1', asked],
+      ]),
+    );
+    await control.clearStop('a');
+    expect([...(await control.stopRequests()).keys()]).toEqual(['sidecar/reproduce-12-1']);
+  });
+
+  it('that can not be read are no answer', async () => {
+    writeFileSync(file(''), 'a file in the place of the directory');
+    await expect(control.stopRequests()).rejects.toThrow('ENOTDIR');
+  });
+
   it('are files of the operator alone', async () => {
     await control.pause('Jo');
     expect([statSync(file('')).mode & 0o777, statSync(file('pause.json')).mode & 0o777]).toEqual([0o700, 0o600]);

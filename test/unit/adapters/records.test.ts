@@ -96,6 +96,24 @@ describe('notes of attempts on disk', () => {
     expect(readdirSync(runs)).toHaveLength(6);
   });
 
+  it('of one action are answered without those of others, also what another process wrote', async () => {
+    const of = (id: string, token: string) => ({ ...recordOf(token), entry: { ...recordOf(token).entry, id } });
+    const tokens = async (id: string) => (await records.of(id)).map(({ entry }) => entry.token).toSorted();
+    expect(await tokens('a')).toEqual([]);
+    const [first, second] = [TOKEN, '2'.repeat(32)];
+    const [third, other] = ['3'.repeat(32), '4'.repeat(32)];
+    for (const [id, token] of [
+      ['a', first],
+      ['b', other],
+      ['a', second],
+    ] as const)
+      await records.save(of(id, token));
+    expect([await tokens('a'), await tokens('b')]).toEqual([[first, second], [other]]);
+    await createFileRecords(runs).save(of('a', third));
+    await records.remove(second);
+    expect([await tokens('a'), await tokens('b'), await tokens('c')]).toEqual([[first, third], [other], []]);
+  });
+
   it.each([
     ['cut', JSON.stringify(recordOf(TOKEN)).slice(0, -9)],
     ['of another schema', JSON.stringify({ ...recordOf(TOKEN), v: 2 })],

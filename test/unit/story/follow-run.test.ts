@@ -124,6 +124,30 @@ describe('a cancel', () => {
   });
 });
 
+describe('many runs', () => {
+  it('are looked after by one look: each costs nothing while nothing happens (R8)', async () => {
+    const bench = new StoryBench();
+    const ids = Array.from({ length: 40 }, (_, index) => `a${index}`);
+    for (const id of ids) {
+      bench.engine.behaviours.set(id, { runMs: 600_000 });
+      bench.addAction(id);
+    }
+    const { daemon, gate } = bench.process({ loop: { inFlight: 40 } });
+    const report = daemon.once(never);
+    await bench.pass(30_000);
+    expect(bench.engine.living).toBe(40);
+    gate.calls.length = 0;
+    await bench.pass(10_000);
+    const looks = gate.calls.filter((call) => call.startsWith('control.stopRequest'));
+    expect(looks.length).toBeLessThanOrEqual(45);
+    await bench.control.requestStop('a7', wish);
+    await bench.pass(1000);
+    expect(bench.engine.cancels).toEqual([wish]);
+    await bench.drive(report);
+    expect(ids.filter((id) => bench.result(id)?.outcome === 'cancelled')).toEqual(['a7']);
+  });
+});
+
 describe('the deadline of the journal', () => {
   it('stops what its own runner did not stop, and says whose deadline it was (R9)', async () => {
     const { bench, report } = running({ runMs: 100 * 3_600_000 }, { timeout_minutes: 1 });

@@ -47,7 +47,7 @@ describe('a look at the world', () => {
     bench.addAction('b');
     expect(ids(await watcher.look())).toEqual(['a', 'b']);
     expect(gate.calls).not.toContain('opsRepo.list');
-    expect(gate.calls.filter((call) => call === 'opsRepo.lastChanged')).toHaveLength(1);
+    expect(gate.calls).not.toContain('opsRepo.lastChanged');
   });
 
   it('knows the commit that set the present bytes of each action', async () => {
@@ -227,7 +227,7 @@ describe('a look at the world', () => {
     'leaves the last world as it was when %s fails, and is right at the next look (E2)',
     async (call) => {
       const { bench, watcher, gate } = setUp();
-      if (call !== 'list') await watcher.look();
+      if (call !== 'list' && call !== 'lastChanged') await watcher.look();
       bench.addAction('b');
       gate.fail(`opsRepo.${call}`, () => new TransientError('ERR_CACHE_DAMAGED', 'gone'));
       await expect(watcher.look()).rejects.toThrow('gone');

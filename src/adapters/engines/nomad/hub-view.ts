@@ -1,4 +1,4 @@
-import type { Allocation, Evaluation, Job } from './types.ts';
+import { type Allocation, type Evaluation, type Job, RUNNER_TASK, type TaskState } from './types.ts';
 
 /** What is known of one child job. */
 export interface News {
@@ -15,13 +15,16 @@ interface Seen<T> {
   readonly moment: number;
 }
 
+/** Few each, and thousands of runs: as maps they would need several times the memory. */
+type Known<T> = readonly Seen<T>[];
+
 /**
  * One child's allocations and evaluations, each at the newest state that an event or a list showed. The two meet in any
  * order: an event may come before the list shows what it tells, and a list may be newer than the stream.
  */
 export class View {
-  readonly #allocations = new Map<string, Seen<Allocation>>();
-  readonly #evaluations = new Map<string, Seen<Evaluation>>();
+  #allocations: Known<Allocation> = [];
+  #evaluations: Known<Evaluation> = [];
   #job: Job | null | undefined = undefined;
   #isWhole = false;
   #moment = 0;
@@ -34,8 +37,8 @@ export class View {
   hear(allocations: readonly Allocation[], evaluations: readonly Evaluation[]): void {
     this.#moment += 1;
     this.#isWhole = false;
-    this.#keep(this.#allocations, allocations);
-    this.#keep(this.#evaluations, evaluations);
+    this.#allocations = this.#kept(this.#allocations, allocations.map(lean));
+    this.#evaluations = this.#kept(this.#evaluations, evaluations);
   }
 
   /** A whole list that was asked for at this moment; what it does not show is gone, unless it was heard of since. */
@@ -47,11 +50,10 @@ export class View {
       readonly job?: Job | null;
     },
   ): void {
-    this.#drop(this.#allocations, seen.allocations, moment);
-    this.#keep(this.#allocations, seen.allocations);
+    const allocations = without(this.#allocations, seen.allocations, moment);
+    this.#allocations = this.#kept(allocations, seen.allocations.map(lean));
     if (seen.evaluations !== undefined) {
-      this.#drop(this.#evaluations, seen.evaluations, moment);
-      this.#keep(this.#evaluations, seen.evaluations);
+      this.#evaluations = this.#kept(without(this.#evaluations, seen.evaluations, moment), seen.evaluations);
     }
     this.#job = seen.job;
     this.#isWhole = true;
@@ -59,26 +61,45 @@ export class View {
 
   news(): News {
     return {
-      allocations: [...this.#allocations.values()].map(({ record }) => record),
-      evaluations: [...this.#evaluations.values()].map(({ record }) => record),
+      allocations: this.#allocations.map(({ record }) => record),
+      evaluations: this.#evaluations.map(({ record }) => record),
       job: this.#job,
       isWhole: this.#isWhole,
     };
   }
 
-  #keep<T extends Allocation | Evaluation>(known: Map<string, Seen<T>>, records: readonly T[]): void {
+  #kept<T extends Allocation | Evaluation>(known: Known<T>, records: readonly T[]): Known<T> {
+    const kept = [...known];
     for (const record of records) {
-      const before = known.get(record.ID)?.record;
-      if (before !== undefined && before.ModifyIndex > record.ModifyIndex) continue;
-      known.set(record.ID, { record: before === undefined ? record : completed(before, record), moment: this.#moment });
+      const at = kept.findIndex((seen) => seen.record.ID === record.ID);
+      const before = kept[at]?.record;
+      if (before === undefined) kept.push({ record, moment: this.#moment });
+      else if (before.ModifyIndex <= record.ModifyIndex) {
+        kept[at] = { record: completed(before, record), moment: this.#moment };
+      }
     }
-  }
-
-  #drop<T extends Allocation | Evaluation>(known: Map<string, Seen<T>>, listed: readonly T[], moment: number): void {
-    const ids = new Set(listed.map(({ ID }) => ID));
-    for (const [id, seen] of known) if (!ids.has(id) && seen.moment <= moment) known.delete(id);
+    return kept;
   }
 }
+
+/** What a list does not show is gone, unless it was heard of after this moment. */
+function without<T extends Allocation | Evaluation>(known: Known<T>, listed: readonly T[], moment: number): Known<T> {
+  return known.filter((seen) => seen.moment > moment || listed.some(({ ID }) => ID === seen.record.ID));
+}
+
+/**
+ * Of an allocation that goes on, its runner started, no event says anything that its later states will not say again; and
+ * thousands of them are kept for as long as they run.
+ */
+function lean(allocation: Allocation): Allocation {
+  const { [RUNNER_TASK]: runner } = allocation.TaskStates;
+  if (allocation.ClientStatus !== 'running' || runner?.State !== 'running' || !(Date.parse(runner.StartedAt) > 0)) {
+    return allocation;
+  }
+  return { ...allocation, TaskStates: { [RUNNER_TASK]: { ...runner, Events: NONE } } };
+}
+
+const NONE: TaskState['Events'] = [];
 
 /** Lists leave some fields out. */
 function completed<T extends Allocation | Evaluation>(before: T, record: T): T {
