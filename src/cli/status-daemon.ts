@@ -1,4 +1,5 @@
 import { readDaemonState } from '../adapters/daemon-state.ts';
+import { lockHolder } from '../adapters/state-dir.ts';
 import { type DaemonState, isFresh } from '../domain/daemon-state.ts';
 import type { Io } from './io.ts';
 import { ago, margin, printBeside } from './layout.ts';
@@ -7,9 +8,22 @@ import type { Observed } from './observe.ts';
 /** What the running daemon said of itself a moment ago; null: none runs here, or it says nothing. */
 export async function daemonSays({ daemon, blind, config, context }: Observed): Promise<DaemonState | null> {
   if (daemon === null || blind) return null;
-  const state = await readDaemonState(config.dispatcher.state_dir);
-  const isOfThis = state !== null && state.pid === daemon.pid && isFresh(state, context.clock.now());
-  return isOfThis ? state : null;
+  return saidBy(daemon, config.dispatcher.state_dir, context.clock.now());
+}
+
+/** The same for who could not look at the world. Never throws: what is away is what has to be told. */
+export async function daemonSaysIn(stateDir: string, now: Date): Promise<DaemonState | null> {
+  try {
+    const daemon = await lockHolder(stateDir);
+    return daemon === null ? null : await saidBy(daemon, stateDir, now);
+  } catch {
+    return null;
+  }
+}
+
+async function saidBy({ pid }: { readonly pid: number }, stateDir: string, now: Date): Promise<DaemonState | null> {
+  const state = await readDaemonState(stateDir);
+  return state !== null && state.pid === pid && isFresh(state, now) ? state : null;
 }
 
 /** Nothing where all is well. */

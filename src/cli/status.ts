@@ -20,6 +20,7 @@ import {
 import { doubtfulCancels } from './observed-cancel.ts';
 import { describeLive } from './observed-live.ts';
 import { describeWanted, type SidecarSummary, seeIssues } from './observed-sidecars.ts';
+import { statusWithoutGit } from './status-away.ts';
 import { daemonSays, printDaemonSays } from './status-daemon.ts';
 import { printSidecars } from './status-sidecars.ts';
 
@@ -31,12 +32,16 @@ export function statusCommand(): CliCommand {
 }
 
 async function status(io: Io, options: GlobalOptions): Promise<ExitCode> {
-  return observe(io, options, async (observed) => {
-    const seen = await overview(observed, io.signal);
-    if (options.json === true) printJson(io, seen);
-    else printOverview(io, seen, observed);
-    return isUnreachable(seen) ? EXIT.unreachable : EXIT.ok;
-  });
+  try {
+    return await observe(io, options, async (observed) => {
+      const seen = await overview(observed, io.signal);
+      if (options.json === true) printJson(io, seen);
+      else printOverview(io, seen, observed);
+      return isUnreachable(seen) ? EXIT.unreachable : EXIT.ok;
+    });
+  } catch (error) {
+    return statusWithoutGit(error, io, options);
+  }
 }
 
 const RECENT = 20;

@@ -55,6 +55,7 @@ export class Judgements {
   /** Since when this process knows the bytes of an action; monotonic. */
   readonly #seen = new Map<string, { readonly commit: string; readonly at: number }>();
   #hintedAt = -Infinity;
+  #isHinted = false;
 
   constructor(context: StoryContext) {
     this.#context = context;
@@ -63,11 +64,19 @@ export class Judgements {
 
   /** Somebody says that something happened: what waits is judged again once. More of them than one in 10 s are one. */
   hint(): void {
+    this.#isHinted = true;
+  }
+
+  /** One that came too soon after the last counts when its time has come, and is not lost. */
+  #takeHint(): void {
     const now = this.#context.clock.monotonic();
-    if (now - this.#hintedAt >= HINT_MS) this.#hintedAt = now;
+    if (!this.#isHinted || now - this.#hintedAt < HINT_MS) return;
+    this.#isHinted = false;
+    this.#hintedAt = now;
   }
 
   async all(candidates: readonly Candidate[], world: World, signal: AbortSignal): Promise<Judged> {
+    this.#takeHint();
     const ready: Ready[] = [];
     const ended: Ended[] = [];
     const waiting = new Map<string, Reason>();

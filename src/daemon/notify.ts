@@ -77,9 +77,7 @@ class QueuedNotifications implements Notifications {
     }
     const notification = notificationOf(result, resultPathOf(result.id, result.action.path, sidecarsDir), dispatcher);
     this.#queue.push({ notification, until: clock.monotonic() + PATIENCE_MS });
-    this.#working ??= this.#work().finally(() => {
-      this.#working = null;
-    });
+    this.#working ??= this.#work();
   }
 
   async close(): Promise<void> {
@@ -100,7 +98,11 @@ class QueuedNotifications implements Notifications {
     await Promise.resolve();
     for (let failures = 0; ; ) {
       const [first] = this.#queue;
-      if (first === undefined) return;
+      if (first === undefined) {
+        // At once, so that whoever comes next begins anew.
+        this.#working = null;
+        return;
+      }
       const { notification, until } = first;
       if (this.#deps.clock.monotonic() >= until) {
         this.#letGo('the receiver of notifications was away too long: one was let go', { id: notification.id });

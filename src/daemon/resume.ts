@@ -17,7 +17,7 @@ import type { Tasks } from './tasks.ts';
 export async function resumeOwn(world: World, tasks: Tasks, context: StoryContext): Promise<void> {
   const { dispatcher, instance } = context.settings;
   await adoptGiven(context);
-  await forgetEnded(tasks, context);
+  await forgetEnded(world, tasks, context);
   // Not the world's view: that is as old as the last look, and the attempt may have ended since.
   const isLeft = ({ id }: JournalEntry): boolean => !tasks.has(id) && tasks.resting(id) === null;
   const own = [...context.journal.view().entries.values()].filter(
@@ -52,7 +52,7 @@ async function adoptGiven(context: StoryContext): Promise<void> {
 }
 
 /** Of attempts that others took over and ended, what this host kept goes when the end is seen. */
-async function forgetEnded(tasks: Tasks, context: StoryContext): Promise<void> {
+async function forgetEnded(world: World, tasks: Tasks, context: StoryContext): Promise<void> {
   const { ended } = context.journal.view();
   const before = forgotten.get(tasks);
   if (before?.whole === ended) return;
@@ -60,7 +60,7 @@ async function forgetEnded(tasks: Tasks, context: StoryContext): Promise<void> {
   for (const { id, token } of ended.values()) {
     if (before !== undefined && !before.tokens.has(token)) {
       // Its own task sees to it, or leaves it to the next look.
-      if (tasks.has(id)) continue;
+      if (tasks.has(id) || !world.everRecorded(id)) continue;
       const record = await context.records.load(token).catch(() => null);
       if (record !== null) await tidy(record, context);
     }
@@ -115,20 +115,29 @@ export async function reclaimLost(world: World, context: StoryContext): Promise<
   const claimed = claimedNotes(records);
   for (const record of records) {
     const { entry } = record;
-    if (entry.dispatcher !== context.settings.dispatcher || world.journal.entries.has(entry.id)) continue;
+    const last = claimed.get(entry.id);
+    const replaces = placeOf(entry, last, world);
+    if (entry.dispatcher !== context.settings.dispatcher || replaces === undefined) continue;
     const now = context.clock.now();
     const ended = world.journal.ended.has(entry.id);
-    const last = claimed.get(entry.id);
     // What this host holds of an attempt before the last one says nothing that the last one's note does not.
     if (last !== undefined && entry.attempt < last.entry.attempt && !ended) continue;
     if (last === record && !ended) {
       const again = { ...entry, instance: context.settings.instance };
-      const answer = await context.journal.claim(again, { groupLimit: Infinity, replaces: null, now });
+      const answer = await context.journal.claim(again, { groupLimit: Infinity, replaces, now });
       context.log.warn('the journal had lost an attempt of ours', { id: entry.id, answer });
     } else if (ended || now > new Date(record.grant.expires_at)) {
       await tidy(record, context);
     }
   }
+}
+
+/** Token of an older attempt that the journal was put back to; null: it knows nothing of the id; undefined: nothing is lost. */
+function placeOf({ id, dispatcher }: JournalEntry, last: AttemptRecord | undefined, { journal }: World) {
+  const held = journal.entries.get(id);
+  if (held === undefined) return null;
+  const isOlder = held.dispatcher === dispatcher && last?.claimed === true && held.attempt < last.entry.attempt;
+  return isOlder ? held.token : undefined;
 }
 
 async function tidy(record: AttemptRecord, context: StoryContext): Promise<void> {
@@ -160,8 +169,7 @@ function takeUp(record: AttemptRecord, isOver: boolean, { world, tasks, context 
     return;
   }
   if (isOver) tasks.bury(record);
-  else if (!record.unstarted || isSidecarId(id)) tasks.resume(record);
-  else if (!world.candidates.has(record.entry.id)) tasks.bury(record);
+  else if (!record.unstarted || isSidecarId(id) || !world.candidates.has(id)) tasks.resume(record);
 }
 
 const said = new WeakMap<World, Set<string>>();

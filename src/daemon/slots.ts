@@ -56,7 +56,7 @@ export function chooseStarts(
     // The next attempt of an action takes the place of the one before it.
     const before = holding.get(next.id);
     if (before !== undefined) leave(room, before);
-    const why = whyHeld(room, next);
+    const why = whyHeld(room, next, before);
     if (why !== null) held.set(next.id, why);
     else start.push(next.id);
     if (why === null) enter(room, { ...next, live: true });
@@ -89,13 +89,14 @@ interface Room {
   readonly groups: Map<string, number>;
 }
 
-function whyHeld(room: Room, next: Wanting): Held | null {
+function whyHeld(room: Room, next: Wanting, before: Holder | undefined): Held | null {
   const { inFlight, startsLeft, whyNoMore = USED_UP } = room.limits;
   const running = next.group === null ? 0 : inGroup(room, next.group);
-  if (next.group !== null && running >= next.groupLimit) {
+  if (next.group !== null && before?.group !== next.group && running >= next.groupLimit) {
     return { code: 'ERR_GROUP', message: `group ${next.group} has ${running} of ${next.groupLimit} running` };
   }
-  if (room.live >= inFlight) return { code: 'ERR_SLOT', message: `all ${inFlight} slots are taken` };
+  if (before?.live !== true && room.live >= inFlight)
+    return { code: 'ERR_SLOT', message: `all ${inFlight} slots are taken` };
   if (room.starts < startsLeft) return null;
   return { code: 'ERR_SLOT', message: whyNoMore };
 }

@@ -64,7 +64,9 @@ function forChat(line: string): string {
     .replaceAll('@', '(at)')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;');
+    .replaceAll('>', '&gt;')
+    .replaceAll('](', '] (')
+    .replaceAll('://', ': //');
 }
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;

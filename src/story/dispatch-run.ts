@@ -51,13 +51,25 @@ export async function hasRun(record: AttemptRecord, context: StoryContext): Prom
   }
 }
 
+/** The same; while the engine is away, the wrapper answers it at its last chance: consumed by ourselves, there is none. */
+export async function mayHaveRun(record: AttemptRecord, context: StoryContext): Promise<boolean> {
+  try {
+    return await hasRun(record, context);
+  } catch (error) {
+    if (!(error instanceof TransientError) || !isNearlyOver(record, context)) throw error;
+    const proven = await proveUnstarted(record, 'the engine was away until its wrapper was nearly over', context);
+    if (proven.kind !== 'unstarted') throw error;
+    return false;
+  }
+}
+
 function isForeign(error: unknown): error is StalledError {
   return error instanceof StalledError && error.code === 'ERR_FOREIGN_RUN';
 }
 
 async function findOrDispatch(record: AttemptRecord, context: StoryContext): Promise<Dispatched> {
   const found = await context.engine.find(attemptRef(record));
-  if (found !== null) return { kind: 'run', run: found, record };
+  if (found !== null) return { kind: 'run', run: found, record: sent.get(record) ?? record };
   if (record.unstarted) return { kind: 'unstarted', message: 'it was proven before' };
   const { taken_from } = record.entry;
   // Its former holder may wake up and send the same request at any time; the wrapper, consumed by ourselves, ends that.
@@ -83,13 +95,14 @@ async function findOrDispatch(record: AttemptRecord, context: StoryContext): Pro
 
 function sentNow(record: AttemptRecord, { clock }: StoryContext): AttemptRecord {
   const isAgain = record.dispatched_at !== null || sent.has(record);
-  sent.add(record);
   const at = record.dispatched_at ?? clock.now().toISOString();
-  return { ...record, dispatched_at: at, ...(isAgain ? { dispatched_again: true } : {}) };
+  const noted = { ...record, dispatched_at: at, ...(isAgain ? { dispatched_again: true } : {}) };
+  sent.set(record, noted);
+  return noted;
 }
 
-/** Tried by this process, whatever became of it. */
-const sent = new WeakSet<AttemptRecord>();
+/** What was sent by this process, whatever became of it, and what its note says since. */
+const sent = new WeakMap<AttemptRecord, AttemptRecord>();
 
 /** Exactly one redemption of a wrapper ever succeeds: when it is ours, no run has started and none can. */
 export async function proveUnstarted(record: AttemptRecord, why: string, context: StoryContext): Promise<Dispatched> {

@@ -48,7 +48,7 @@ export async function settleRun(run: Run, followed: Followed, way: Way): Promise
 
 /** Of two copies that we sent ourselves the other one had the wrapper, and the engine keeps nothing of it. */
 function isSecondCopy({ dispatched_again: isAgain }: AttemptRecord, trailer: Trailer | null): boolean {
-  return isAgain === true && trailer?.reason === 'ERR_WRAPPER_USED';
+  return isAgain === true && (trailer?.reason === 'ERR_WRAPPER_USED' || trailer?.reason === 'ERR_WRAPPER_EXPIRED');
 }
 
 const SECOND_COPY =
@@ -151,8 +151,10 @@ async function publishOurs(record: AttemptRecord, result: Result, context: Story
   if (standing.kind === 'ours') return publishResult(result, context);
   // Before we broke off, it was we who ended it.
   const before = standing.kind === 'ended' ? await recordedBefore(result, context) : null;
-  if (before === null) throw new HandedOver(standing);
-  return { kind: 'recorded', result: before };
+  if (before !== null) return { kind: 'recorded', result: before };
+  // A tombstone is a claim: where the branch never held a result, ours is missing. Create-only, whoever is right.
+  if (standing.kind === 'ended' && !context.world().everRecorded(result.id)) return publishResult(result, context);
+  throw new HandedOver(standing);
 }
 
 /** Nobody knows whether something of it still runs. */

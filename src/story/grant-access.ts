@@ -171,16 +171,16 @@ function noteOf(note: Note, context: StoryContext): AttemptRecord {
       committed_at: candidate.committedAt,
     },
     formula: { name: formula.name, blob: formula.blob, tier: read.tier },
-    approval: {
-      required: [...approval.required],
-      evidence: approval.evidence.map(evidenceOf),
-      approved_at: approval.approvedAt,
-    },
+    approval: approvalNote(approval),
     dispatched_at: null,
     attempts: [...note.earlier.attempts],
     ...(sidecar === null ? {} : { sidecar: keptOf(sidecar) }),
     ...(note.earlier.kept === undefined ? {} : { kept: note.earlier.kept }),
   };
+}
+
+export function approvalNote({ required, evidence, approvedAt }: Approval): NonNullable<AttemptRecord['approval']> {
+  return { required: [...required], evidence: evidence.map(evidenceOf), approved_at: approvedAt };
 }
 
 function metaOf({ action, formula, sidecar }: ReadAction, { id, number }: AttemptName): Record<string, string> {

@@ -40,6 +40,6 @@ export async function persist<T>(
 const JITTER = 0.2;
 
 function pauseMs(error: TransientError | StalledError, failures: number, random: number): number {
-  const asked = error instanceof TransientError ? (error.retryAfterMs ?? 0) : 0;
+  const asked = error instanceof TransientError ? Math.min(error.retryAfterMs ?? 0, 30_000) : 0;
   return Math.max(asked * (1 + JITTER * random), backoffMs(failures, random));
 }

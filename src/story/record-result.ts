@@ -27,12 +27,15 @@ export async function publishResult(result: Result, context: StoryContext): Prom
 }
 
 /** The result of the same attempt, if it is in the repo and we wrote it. Errors: TransientError, StalledError. */
-export async function recordedBefore(result: Result, { opsRepo, settings }: StoryContext): Promise<Result | null> {
+export async function recordedBefore(result: Result, context: StoryContext): Promise<Result | null> {
+  const { opsRepo, settings } = context;
   const path = resultPathOf(result.id, result.action.path, settings.sidecarsDir);
   const { tip } = await opsRepo.refresh();
   const entry = await opsRepo.entryAt(tip, path);
   const there = entry === null ? null : await readResult(entry.oid, opsRepo);
-  return there !== null && sameEnd(there, result) && there.attempt?.dispatcher === settings.dispatcher ? there : null;
+  if (entry === null || there === null || !sameEnd(there, result)) return null;
+  if (there.attempt?.dispatcher !== settings.dispatcher) return null;
+  return (await isOurs(path, entry.oid, context)) ? there : null;
 }
 
 async function isOurs(path: string, blob: Oid, { opsRepo, ownResults }: StoryContext): Promise<boolean> {

@@ -7,7 +7,7 @@ import {
 } from '../domain/attempt-record.ts';
 import { backoffMs } from '../domain/backoff.ts';
 import type { Result } from '../domain/result.ts';
-import { type Code, InvalidError, RefusedError } from '../errors.ts';
+import { CODES, type Code, InvalidError, RefusedError, TransientError } from '../errors.ts';
 import type { StoryContext } from './context.ts';
 import type { Ended } from './no-or-not-yet.ts';
 import { SECURITY_EVENTS } from './outcome.ts';
@@ -50,6 +50,7 @@ export async function retryAfter(
 
 /** Rests begin with a quarter to half a minute and double, up to an hour: what failed at once would fail at once again. */
 const PATIENCE = 120;
+const LONGEST_REST_MS = 3_600_000;
 
 /** Somebody else had the wrapper, so his copy may live; or other bytes came than were approved. */
 function isSecurityEvent({ reason }: Result): boolean {
@@ -60,7 +61,11 @@ function isSecurityEvent({ reason }: Result): boolean {
 async function readOrNull(candidate: Candidate, context: StoryContext): Promise<ReadAction | null> {
   try {
     const read = await readAction(candidate, context.world(), context.opsRepo);
-    return isWaiting(read) ? null : read;
+    if (!isWaiting(read)) return read;
+    // Nobody knows now which formula is in force: that is no no to another attempt.
+    const { code, message } = read.reason;
+    if (CODES[code].class === 'transient') throw new TransientError(code, message);
+    return null;
   } catch (error) {
     if (error instanceof InvalidError || error instanceof RefusedError) return null;
     throw error;
@@ -110,7 +115,9 @@ export async function judgeRetry<T extends { readonly kind: 'ready' }>(
     const { reason } = verdict;
     return NEEDS_PERSON.has(reason.code) ? { kind: 'ended', candidate, outcome: 'refused', reason } : verdict;
   }
-  return context.clock.now() < new Date(record.kept.retry_at) ? retryDue(record) : verdict;
+  const rest = Date.parse(record.kept.retry_at) - context.clock.now().getTime();
+  // A longer one was noted by a clock that was wrong.
+  return rest > 0 && rest <= LONGEST_REST_MS ? retryDue(record) : verdict;
 }
 
 /** Somebody has to approve, or to mend what is approved: that may take for ever, or never come. */

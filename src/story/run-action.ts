@@ -5,10 +5,10 @@ import { type Approval, type Asked, approveAction } from './approve-action.ts';
 import { claimAttempt, dropNote } from './claim-attempt.ts';
 import { checkConditions, checkHistory } from './conditions.ts';
 import type { Ending, StoryContext } from './context.ts';
-import { dispatchRun, hasRun, proveUnstarted } from './dispatch-run.ts';
+import { dispatchRun, mayHaveRun, proveUnstarted } from './dispatch-run.ts';
 import { endBetween, endRun, endWithoutRun, lasting, revokeAccess, settleRun, type Way } from './end-attempt.ts';
 import { type Followed, followRun } from './follow-run.ts';
-import { earlierOf, grantAccess } from './grant-access.ts';
+import { approvalNote, earlierOf, grantAccess } from './grant-access.ts';
 import { whileOurs } from './holding.ts';
 import { type Ended, noOrNotYet } from './no-or-not-yet.ts';
 import { outcomeOf } from './outcome.ts';
@@ -108,13 +108,15 @@ export async function startAttempt(ready: Ready, context: StoryContext): Promise
     const lost = earlier.replaces === null ? await lostAttempt(ready.read, context) : null;
     const record = lost ?? (await grantAccess(ready.read, ready.approval, earlier, context));
     const again = record.claimed ? null : await judgeAgain(ready, record);
-    if (again !== null) {
+    if (again !== null && again.kind !== 'ready') {
       await dropNote(record, context);
       return again;
     }
     context.tell(candidate.id, { state: 'claiming', reason: null });
     const limits = { groupLimit: ready.read.group.limit, replaces: earlier.replaces };
-    return await claimAttempt(record, limits, context);
+    // Whose approval counts now, not when it was judged.
+    const claimed = again === null ? record : { ...record, approval: approvalNote(again.approval) };
+    return await claimAttempt(claimed, limits, context);
   } catch (error) {
     const ended = noOrNotYet(error, candidate);
     // No file asked for it: what is not allowed now may be later, and there is nobody to tell that it never will.
@@ -131,8 +133,8 @@ async function lostAttempt({ action, candidate }: ReadAction, context: StoryCont
   return { ...record, claimed: true, entry: { ...record.entry, instance } };
 }
 
-/** The verdict of step 2 is taken again when the claim is made; null: it is the same. */
-async function judgeAgain(ready: Ready, record: AttemptRecord): Promise<Waiting | Ended | null> {
+/** The verdict of step 2 is taken again when the claim is made. */
+async function judgeAgain(ready: Ready, record: AttemptRecord): Promise<Ready | Waiting | Ended> {
   const { read } = ready;
   const again = await ready.again();
   if (again.kind !== 'ready') return again;
@@ -141,7 +143,7 @@ async function judgeAgain(ready: Ready, record: AttemptRecord): Promise<Waiting 
   if (!blobs.every((blob) => blob === again.read.formula.blob)) {
     return waiting('ERR_FORMULA_CHANGED', 'its formula changed while it was being started');
   }
-  if (record.sidecar?.digest === again.read.sidecar?.digest) return null;
+  if (record.sidecar?.digest === again.read.sidecar?.digest) return again;
   return waiting('ERR_ISSUE_CHANGED', 'its issue changed while it was being started');
 }
 
@@ -184,15 +186,18 @@ async function endUnplaced(
 
 /** A sidecar has one attempt: if its issue is still work to do, that is another run, after a rest. */
 async function endUnstarted(record: AttemptRecord, why: string, way: Way): Promise<Ending> {
-  if (!isSidecarId(record.entry.id)) return nextAttempt(record, why, way);
-  const end = outcomeOf({ kind: 'not-started', message: why }, null, null);
+  const { id } = record.entry;
+  const isGone = !way.context.world().candidates.has(id);
+  if (!isSidecarId(id) && !isGone) return nextAttempt(record, why, way);
+  const message = isGone && !isSidecarId(id) ? `${why}; its file is not at the tip any more` : why;
+  const end = outcomeOf({ kind: 'not-started', message }, null, null);
   return endWithoutRun({ ...record, request: null, unstarted: true }, end, way);
 }
 
 /** A cancel that came before the dispatch: proven not to have started, it is cancelled without a run. */
 async function dispatchOrStop(record: AttemptRecord, { context, signal }: Way) {
   const stop = await stopWish(claimedAction(record), context, signal);
-  if (stop === null || (await hasRun(record, context))) return dispatchRun(record, context);
+  if (stop === null || (await mayHaveRun(record, context))) return dispatchRun(record, context);
   const proven = await proveUnstarted(record, 'it was cancelled before', context);
   if (proven.kind !== 'unstarted') return proven;
   return { kind: 'cancelled' as const, end: outcomeOf({ kind: 'not-started', message: 'cancelled' }, null, stop) };

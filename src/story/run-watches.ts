@@ -4,7 +4,7 @@ import type { Reason, Run, StopRequest } from '../domain/run.ts';
 import { toError } from '../errors.ts';
 import type { JournalView } from '../ports/journal.ts';
 import type { StoryContext } from './context.ts';
-import { HandedOver, requireOurs, standingIn } from './holding.ts';
+import { HandedOver, requireOursIfKnown, standingIn } from './holding.ts';
 import { persist, ShuttingDown } from './persist.ts';
 import { type CommittedWish, claimedAction, watchCommittedWish } from './stop-wish.ts';
 import type { World } from './world.ts';
@@ -154,7 +154,7 @@ class Watch implements RunWatch {
   }
 
   look(seen: Seen): void {
-    if (this.signal.aborted || !this.#isOurs(seen.view) || this.#asked !== null) return;
+    if (this.signal.aborted || !this.#isOurs(seen) || this.#asked !== null) return;
     const { id } = this.#tools.record.entry;
     const wish = seen.wishes.get(id) ?? this.#committed(seen.world) ?? this.#pastDeadline(seen.now);
     if (wish === null) return;
@@ -162,11 +162,13 @@ class Watch implements RunWatch {
     this.#work = this.#ask(wish);
   }
 
-  #isOurs(view: JournalView): boolean {
+  #isOurs({ view, world }: Seen): boolean {
     if (view === this.#view) return true;
-    this.#view = view;
     const { record, context } = this.#tools;
     const standing = standingIn(view, record.entry, context.settings);
+    // A tombstone is a claim: without a result on the branch nobody has ended anything.
+    if (standing.kind === 'ended' && !world.everRecorded(record.entry.id)) return true;
+    this.#view = view;
     if (standing.kind !== 'ours') this.#over.abort(new HandedOver(standing));
     return standing.kind === 'ours';
   }
@@ -175,7 +177,8 @@ class Watch implements RunWatch {
     const { run, record, context } = this.#tools;
     const { id } = record.entry;
     const cancel = async () => {
-      await requireOurs(record, context);
+      // A wish of a person or the deadline does not wait for git.
+      await requireOursIfKnown(record, context);
       await context.engine.cancel(run, wish, this.signal);
     };
     const tellWait = (why: Reason | null) => context.tell(id, { state: 'running', reason: why });

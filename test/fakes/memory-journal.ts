@@ -142,7 +142,8 @@ export class MemoryJournal implements Journal {
     if (held !== undefined && isDeepStrictEqual(unsigned(held), unsigned(entry))) return 'won';
     if (ended.has(entry.id)) return 'taken';
     if (held !== undefined && (held.token !== terms.replaces || held.instance !== instance)) return 'taken';
-    if (entry.group === null) return 'won';
+    // The place of the attempt before it is its own, whatever the limit is by now.
+    if (entry.group === null || held?.group === entry.group) return 'won';
     const live = all.filter(({ id, group }) => group === entry.group && id !== entry.id).length;
     const late = [...ended.values()].filter(
       ({ group, held_until = '' }) => group === entry.group && new Date(held_until) > terms.now,

@@ -1,8 +1,12 @@
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/adapters/clock.ts';
+import { RemoteRefs } from '../../src/adapters/ops-repo/refs.ts';
+import type { LogFields } from '../../src/ports/log.ts';
 import { GitHttpServer } from '../fakes/git-http-server.ts';
 import { createRemote, Writer } from '../fakes/git-repo.ts';
-import { OpsRepoFixture } from '../fakes/ops-repo.ts';
+import { journalEntry, OpsRepoFixture } from '../fakes/ops-repo.ts';
+import { until } from '../fakes/until.ts';
 
 let fixture: OpsRepoFixture;
 afterEach(() => fixture.close());
@@ -102,6 +106,89 @@ describe('a look that finds something new on an https remote', () => {
       expect(await read('a')).toBe(`turn ${turn}`);
     }
   });
+});
+
+/** A branch and a journal that ask for their refs together, as the daemon's do, each looked at once. */
+async function together() {
+  fixture = await OpsRepoFixture.create();
+  const remote = await createRemote(path.join(fixture.dir, 'http.git'), { objectFormat: 'sha1' });
+  const writer = await Writer.open(remote, path.join(fixture.dir, 'http-writer.git'));
+  await writer.commit({ a: '1' });
+  await writer.push();
+  const server = await GitHttpServer.start({ root: fixture.dir });
+  fixture.onClose(() => server.close());
+  const url = `${server.origin}/http.git`;
+  const refs = new RemoteRefs(fixture.options({ url, dir: path.join(fixture.dir, 'refs') }), systemClock);
+  fixture.onClose(async () => refs.close());
+  const warnings: string[] = [];
+  const quiet = () => undefined;
+  const warn = (message: string, fields?: LogFields) => void warnings.push(`${message} ${JSON.stringify(fields)}`);
+  const opsRepo = await fixture.open({ url, dir: path.join(fixture.dir, 'http-cache'), refs });
+  const journal = await fixture.openJournal({ url, refs, log: { debug: quiet, info: quiet, warn, error: warn } });
+  const claim = (id: string, token: string) =>
+    journal.claim(journalEntry(id, { token }), { groupLimit: 9, replaces: null, now: new Date() });
+  await journal.refresh();
+  await opsRepo.refresh();
+  await claim('x', '1'.repeat(32));
+  await opsRepo.refresh();
+  /** Holds the requests whose body has this in it, until `release`. */
+  const hold = (part: string) => {
+    const held: (() => void)[] = [];
+    server.hold = (body) => (body.includes(part) ? new Promise<void>((resolve) => held.push(resolve)) : undefined);
+    const release = () => {
+      server.hold = undefined;
+      for (const resolve of held) resolve();
+    };
+    return { isHeld: () => until('it is held', () => held.length > 0), release };
+  };
+  return { writer, opsRepo, journal, claim, hold, warnings };
+}
+
+describe('a push of ours that lands while others look', () => {
+  it('R4: is not followed by an older state of the branch that was told before', async () => {
+    const { opsRepo, journal, hold } = await together();
+    const { isHeld, release } = hold('PACK');
+    const published = opsRepo.publish({ path: 'vault/r.result.json', content: Buffer.from('{}') }, 'r');
+    await isHeld();
+    // Asks for the branch too, which nobody takes from its answer: the first time that one was asked for by both.
+    await journal.refresh();
+    await journal.refresh();
+    release();
+    const landed = await published;
+    const { tip } = await opsRepo.refresh();
+    expect(landed).toMatchObject({ commit: tip });
+    expect(await opsRepo.entryAt(tip, 'vault/r.result.json')).not.toBeNull();
+  });
+
+  it('R4: is not followed by an older journal, which would look like a lost claim', async () => {
+    const { opsRepo, journal, claim, hold, warnings } = await together();
+    const { isHeld, release } = hold('PACK');
+    const claimed = claim('y', '2'.repeat(32));
+    await isHeld();
+    await opsRepo.acceptHistory();
+    release();
+    expect(await claimed).toBe('won');
+    const view = await journal.refresh();
+    expect([[...view.entries.keys()], warnings]).toEqual([['x', 'y'], []]);
+  });
+});
+
+it('a quick fetch that the server does not answer ends with the wish to stop', async () => {
+  const { opsRepo, writer, hold } = await together();
+  await writer.pull();
+  await writer.commit({ a: '2' });
+  await writer.push();
+  const { isHeld, release } = hold('command=fetch');
+  const stop = new AbortController();
+  let isStopped = false;
+  const looked = opsRepo.refresh(stop.signal).catch(() => {
+    isStopped = true;
+  });
+  await isHeld();
+  stop.abort();
+  await until('the look ends', () => isStopped, 3000);
+  release();
+  expect(await looked).toBeUndefined();
 });
 
 /** Git names its version in every request. */

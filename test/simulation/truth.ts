@@ -105,7 +105,10 @@ const EXCUSES: readonly Fact[] = [
 /** Nothing befell its run that would keep anybody from telling what became of it. */
 function isKnowable(id: string, { facts, vault, timeline }: Truth): boolean {
   const minted = vault.minted.filter(({ request }) => request.id === id);
-  // With its wrapper over, or the answer to unwrapping it lost, nobody can prove anything any more.
-  const isUnproven = minted.some((one) => one.isAnswerLost || (one.holder !== 'run' && one.wrapEndsAt <= timeline.now));
+  // With its wrapper over, or unwrapped by one who died before he could write that down, nobody can prove anything.
+  const isUnproven = minted.some(
+    (one) =>
+      one.isAnswerLost || one.unwrappedIn?.isDead === true || (one.holder !== 'run' && one.wrapEndsAt <= timeline.now),
+  );
   return !isUnproven && !EXCUSES.some((fact) => facts.has(fact));
 }

@@ -20,6 +20,8 @@ export interface Minted {
   isRevoked: boolean;
   /** The answer to our own unwrapping was lost: nobody can prove anything with this wrapper any more. */
   isAnswerLost: boolean;
+  /** Which process of ours unwrapped it; it may die before it has written that down. */
+  unwrappedIn: { readonly isDead: boolean } | null;
 }
 
 /** The secret store: wrappers that are unwrapped once, tokens that live until they are revoked or over. */
@@ -50,6 +52,7 @@ export class SimVault {
       holder: null,
       isRevoked: false,
       isAnswerLost: false,
+      unwrappedIn: null,
     };
     this.minted.push(token);
     return token;
@@ -144,7 +147,11 @@ export class SimAccess implements Access {
   async consume(fragment: AccessFragment): Promise<Consumption> {
     const minted = await this.#link.call(
       'unwrap it ourselves',
-      () => this.#vault.unwrap(fragment.wrapping_token, 'dispatcher'),
+      () => {
+        const found = this.#vault.unwrap(fragment.wrapping_token, 'dispatcher');
+        if (found !== null) found.unwrappedIn = this.#link.process;
+        return found;
+      },
       (answer) => {
         if (answer !== null) answer.isAnswerLost = true;
       },

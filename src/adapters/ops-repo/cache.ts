@@ -41,6 +41,8 @@ export class Cache {
   #turns: Promise<unknown> = Promise.resolve();
   readonly #clock: Clock;
   #writes = 0;
+  /** How often we moved the tip ourselves. */
+  #landings = 0;
   #clones = 0;
   #remadeAt = -Infinity;
   #remaking: Promise<unknown> | undefined;
@@ -73,8 +75,14 @@ export class Cache {
   ): Promise<Oid | null> {
     const { justNow = false, signal } = options;
     return this.#sound(async () => {
-      const remote = await abortable(this.#refs.read(this.#remoteRef, justNow), signal);
-      return remote === this.#tip ? remote : this.exclusively(() => this.#follow(remote, signal));
+      const landings = this.#landings;
+      const told = await abortable(this.#refs.read(this.#remoteRef, justNow), signal);
+      if (told === this.#tip) return told;
+      return this.exclusively(async () => {
+        // Told before a push of ours landed: by its commit an older state would be fetched.
+        const isOld = landings !== this.#landings;
+        return this.#follow(isOld ? await abortable(this.#refs.read(this.#remoteRef), signal) : told, signal);
+      });
     });
   }
 
@@ -132,6 +140,8 @@ export class Cache {
   async landed(commit: Oid): Promise<void> {
     const { code } = await this.git.run(['update-ref', localRef, commit]);
     if (code === 0) this.#tip = commit;
+    this.#landings += 1;
+    this.#refs.moved(this.#remoteRef);
     this.#tidyNowAndThen();
   }
 
@@ -227,7 +237,7 @@ export class Cache {
     const have = this.#tip ?? null;
     if (have === null) return false;
     const wanted = { ref: this.#remoteRef, tip: remote, have };
-    return this.#refs.fetch(wanted, async (fetched) => {
+    return this.#refs.fetch(wanted, signal, async (fetched) => {
       if (!(await takePack(this.git, fetched, have, signal))) return false;
       await this.landed(fetched.tip);
       return this.#tip === fetched.tip;

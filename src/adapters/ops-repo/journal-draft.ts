@@ -67,7 +67,7 @@ export class JournalDraft {
     if (this.#paths.has(tombstonePath(entry.id))) return 'taken';
     const makesRoom = held?.token === terms.replaces && held.instance === this.#owner.instance;
     if (this.#paths.has(entryPath(entry.id)) && !makesRoom) return 'taken';
-    if (this.#inGroup(entry, terms.now) >= terms.groupLimit) return 'group-full';
+    if (this.#isFull(entry, held, terms)) return 'group-full';
     this.#put(entry);
     return 'won';
   }
@@ -129,7 +129,11 @@ export class JournalDraft {
 
   /** Puts back what was lost; what has come since stays. */
   restore({ entries, tombstones }: Losses): void {
-    for (const tombstone of tombstones) this.end(tombstone);
+    for (const tombstone of tombstones) {
+      // Whatever attempt of it is back: it has ended.
+      if (this.#entries.delete(tombstone.id)) this.#remove(entryPath(tombstone.id));
+      this.end(tombstone);
+    }
     for (const entry of entries) {
       const held = this.#entries.get(entry.id);
       const isNewer = held !== undefined && held.attempt > entry.attempt;
@@ -166,6 +170,11 @@ export class JournalDraft {
     const given = entries.map((entry) => heldBy(entry, to));
     for (const entry of given) if (!this.#holds(entry)) this.#put(entry);
     return given;
+  }
+
+  /** `before`: the attempt whose place it takes; in the same group the place is its own, whatever the limit is by now. */
+  #isFull(entry: JournalEntry, before: JournalEntry | undefined, { groupLimit, now }: ClaimTerms): boolean {
+    return before?.group !== entry.group && this.#inGroup(entry, now) >= groupLimit;
   }
 
   #inGroup(entry: JournalEntry, now: Date): number {

@@ -53,6 +53,7 @@ const SQUASH_AFTER = 500;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const MOST_NAMED = 20;
+const MOST_TIPS = 2_000;
 const MOST_DOUBTS = 3;
 
 /**
@@ -68,6 +69,8 @@ class CommittedJournal implements OpenJournal {
   /** The last state that nothing was missing from. */
   #whole: JournalState = emptyState;
   #losses: Losses | null = null;
+  /** Where the ref stood, oldest first. */
+  readonly #tips = new Set<Oid>();
   readonly #files = new Map<string, { readonly oid: Oid; readonly file: ReturnType<typeof decodeFile> }>();
   #state: JournalState = emptyState;
   #tip: Oid | null = null;
@@ -103,8 +106,9 @@ class CommittedJournal implements OpenJournal {
     return this.view();
   }
 
+  /** An old state is none that anybody should act on, until what it lost is put back. */
   view(): JournalView {
-    return this.#state;
+    return this.#losses === null ? this.#state : this.#whole;
   }
 
   age(): number {
@@ -217,7 +221,7 @@ class CommittedJournal implements OpenJournal {
       if (tip !== this.#tip) {
         this.#state = tip === null ? emptyState : await this.#read(tip);
         this.#tip = tip;
-        this.#compare(this.#state);
+        this.#compare(this.#state, this.#hasLeft(tip));
       }
       return this.#state;
     });
@@ -225,11 +229,21 @@ class CommittedJournal implements OpenJournal {
     return load;
   }
 
-  #compare(state: JournalState): void {
+  /** Whether it stood there before. */
+  #hasLeft(tip: Oid | null): boolean {
+    if (tip === null) return false;
+    const isOld = this.#tips.delete(tip);
+    this.#tips.add(tip);
+    for (const oldest of this.#tips) if (this.#tips.size > MOST_TIPS) this.#tips.delete(oldest);
+    return isOld;
+  }
+
+  #compare(state: JournalState, isOldTip: boolean): void {
     const { tombstoneDays, looksOnly } = this.#terms;
     // Another clock than ours may have found a tombstone too old.
     const endedAfter = new Date(this.#clock.now().getTime() - tombstoneDays * DAY_MS + HOUR_MS);
-    this.#losses = looksOnly === true ? null : lossesOf(this.#whole, state, endedAfter);
+    const isForgotten = looksOnly === true || this.age() > DAY_MS;
+    this.#losses = isForgotten ? null : lossesOf(this.#whole, state, { endedAfter, isOldTip });
     if (this.#losses === null) this.#whole = state;
   }
 

@@ -12,6 +12,8 @@ import { type Fetched, QuickFetch, type WantedTip } from './quick-fetch.ts';
 import { SmartHttp } from './smart-http.ts';
 
 const JUST_NOW_MS = 1_000;
+/** What takes longer is left to git. */
+const QUICK_MS = 10_000;
 
 /** What is asked within one turn of the event loop, and its answer. */
 interface Turn {
@@ -32,6 +34,7 @@ export class RemoteRefs {
   readonly #lsRefs: LsRefs | null;
   readonly #quickFetch: QuickFetch | null;
   readonly #everAsked = new Set<string>();
+  readonly #moved = new Map<string, number>();
   #turn: Turn | undefined;
   /** The last answer, and those of its refs that nobody has taken from it. */
   #last: { readonly at: number; readonly found: ReadonlyMap<string, Oid>; readonly untaken: Set<string> } | undefined;
@@ -40,7 +43,8 @@ export class RemoteRefs {
     this.#git = new Git(options);
     this.#url = options.url;
     this.#clock = clock;
-    this.#http = httpOrigin(options.url) !== null ? new SmartHttp(options, options.timeoutMs) : null;
+    this.#http =
+      httpOrigin(options.url) !== null ? new SmartHttp(options, Math.min(options.timeoutMs, QUICK_MS)) : null;
     this.#lsRefs = this.#http && new LsRefs(this.#http);
     this.#quickFetch = this.#http && new QuickFetch(this.#http);
   }
@@ -50,12 +54,20 @@ export class RemoteRefs {
    */
   async read(ref: string, justNow = false): Promise<Oid | null> {
     const last = this.#last;
-    const isFresh = last !== undefined && this.#clock.monotonic() - last.at < JUST_NOW_MS;
+    const isFresh =
+      last !== undefined &&
+      last.at > (this.#moved.get(ref) ?? -Infinity) &&
+      this.#clock.monotonic() - last.at < JUST_NOW_MS;
     if (last?.untaken.delete(ref) && justNow && isFresh) return last.found.get(ref) ?? null;
     this.#everAsked.add(ref);
     this.#turn ??= this.#nextTurn();
     this.#turn.refs.add(ref);
     return (await this.#turn.answer).get(ref) ?? null;
+  }
+
+  /** A push of ours has moved it: what was told of it before counts no more. */
+  moved(ref: string): void {
+    this.#moved.set(ref, this.#clock.monotonic());
   }
 
   /**
@@ -74,8 +86,15 @@ export class RemoteRefs {
    * What lacks from `have` to where a ref stands now, in one request; `take` says whether it could be used. False: not
    * this way, let git fetch. Throws what `take` throws.
    */
-  async fetch(wanted: WantedTip, take: (fetched: Fetched) => Promise<boolean>): Promise<boolean> {
-    const fetched = await this.#quickFetch?.fetch(wanted, this.#git.closing);
+  async fetch(
+    wanted: WantedTip,
+    signal: AbortSignal | undefined,
+    take: (fetched: Fetched) => Promise<boolean>,
+  ): Promise<boolean> {
+    const { closing } = this.#git;
+    const until = signal === undefined ? closing : AbortSignal.any([signal, closing]);
+    const fetched = await this.#quickFetch?.fetch(wanted, until);
+    signal?.throwIfAborted();
     if (!fetched) return false;
     if (await take(fetched)) return true;
     this.#quickFetch?.failed();

@@ -37,7 +37,13 @@ export async function startHealth(
   pages: Pages = {},
 ): Promise<Health> {
   if (listen === null) return { address: null, close: () => Promise.resolve() };
-  const server = fastify({ logger: false, forceCloseConnections: true, requestTimeout: REQUEST_MS });
+  const server = fastify({
+    logger: false,
+    forceCloseConnections: true,
+    requestTimeout: REQUEST_MS,
+    // Node takes the larger of the two for the body, and looks every 30 s by itself.
+    http: { headersTimeout: REQUEST_MS, connectionsCheckingInterval: 1_000 },
+  });
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', async (_request, reply) => {
     const reasons = unready();

@@ -113,6 +113,23 @@ describe('judgements', () => {
     expect(asked() - before).toBe(1);
   });
 
+  it('are taken once more when the ten seconds after a hint are over, if another one came in them (R18)', async () => {
+    let verdict: RuleVerdict = waits;
+    const { bench, judge, judgements } = await setUp(() => verdict, { forge: true });
+    for (let minutes = 0; minutes < 600; minutes += 20) {
+      await judge();
+      bench.clock.advance(20 * 60_000);
+    }
+    judgements.hint();
+    await judge();
+    bench.clock.advance(4000);
+    verdict = allowed;
+    judgements.hint();
+    const early = await judge();
+    bench.clock.advance(6000);
+    expect([early.ready.length, (await judge()).ready.length]).toEqual([0, 1]);
+  });
+
   it('never keep an outage (E2)', async () => {
     const { judge, asked } = await setUp(() => new TransientError('ERR_GIT_UNAVAILABLE', 'away'));
     await judge();

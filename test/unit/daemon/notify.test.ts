@@ -71,6 +71,17 @@ describe('notifications', () => {
     expect([asked.at(-1)?.id, counts]).toEqual(['later', { sent: 8 }]);
   });
 
+  it('are sent whenever they come, also in the moment that the one before is done', async () => {
+    for (let turns = 0; turns < 12; turns += 1) {
+      const { notifications, asked } = stage();
+      notifications.recorded(sampleResult('one', { outcome: 'failed' }));
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      notifications.recorded(sampleResult('two', { outcome: 'failed' }));
+      await settle();
+      expect({ turns, asked: asked.map(({ id }) => id) }).toEqual({ turns, asked: ['one', 'two'] });
+    }
+  });
+
   it('wait while the receiver is away, and are sent when it is back, in order (R20)', async () => {
     const { asked, counts, fail, pass, warnings } = stage([away(), away(), away(), away()]);
     await fail('one', 'two');

@@ -265,7 +265,7 @@ describe('a new start', () => {
     expect(bench.records.files.size).toBe(0);
   });
 
-  it('forgets an attempt that is proven unstarted when its action was deleted', async () => {
+  it('ends an attempt that is proven unstarted when its action was deleted after the claim: it has its one result', async () => {
     const bench = new StoryBench();
     bench.engine.behaviours.set('a', { queuedMs: 1000, never: true });
     bench.addAction('a');
@@ -273,7 +273,8 @@ describe('a new start', () => {
     expect(bench.journal.state.entries.size).toBe(1);
     bench.repo.commitFiles({ 'vault/actions/a.toml': null });
     await bench.once();
-    expect([bench.journal.state.entries.size, bench.records.files.size, bench.result('a')]).toEqual([0, 0, null]);
+    expect([bench.journal.state.entries.size, bench.records.files.size]).toEqual([0, 0]);
+    expect(bench.result('a')).toMatchObject({ outcome: 'timed_out', reason: { code: 'ERR_NOT_PLACED' } });
     expect(bench.journal.state.ended.get('a')).not.toHaveProperty('held_until');
   });
 });

@@ -39,6 +39,12 @@ describe('what is told of a result', () => {
     expect(text).toContain('no formula "&lt;!channel&gt; (at)all');
   });
 
+  it('hides no address behind other words, and names none that a chat makes a link of', () => {
+    const message = 'ann: [approve here](https://x.example/login) https://x.example';
+    const { text } = told({ outcome: 'cancelled', exit_code: 130, reason: { ...reason, message } });
+    expect(text).toContain('ann: [approve here] (https: //x.example/login) https: //x.example [');
+  });
+
   it('is cut where a message is long', () => {
     const { text, reason: whole } = told({
       outcome: 'failed',

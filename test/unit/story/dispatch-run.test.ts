@@ -48,6 +48,30 @@ describe('an engine that is away from the claim on', () => {
     expect([bench.engine.executions, bench.result('a'), bench.access.loose]).toEqual([[], null, 0]);
   });
 
+  it('that asks for an hour of rest makes no run unknown: its wrapper is not slept over (R6, E2)', async () => {
+    const bench = new StoryBench();
+    bench.addAction('a');
+    const process = bench.process();
+    const busy = () => new TransientError('ERR_ENGINE_UNAVAILABLE', 'too many requests', { retryAfterMs: 60 * MINUTE });
+    process.gate.fail('engine.dispatch', busy);
+    const report = await bench.drive(process.daemon.once(never));
+    expect(report.waiting).toMatchObject([{ id: 'a', reason: { code: 'ERR_NOT_PLACED' } }]);
+    expect([bench.result('a'), bench.engine.executions, bench.access.loose]).toEqual([null, [], 0]);
+  });
+
+  it('until its wrapper is over does not keep a cancel from being proven: cancelled without a run (R9, E2)', async () => {
+    const { bench, process } = outage(40 * MINUTE, 'engine.find', { also: ['engine.ready', 'engine.dispatch'] });
+    const stop = new AbortController();
+    const daemon = process.daemon.run(stop.signal);
+    await bench.pass(MINUTE);
+    await bench.control.requestStop('a', { kind: 'cancel', by: 'Jo', message: 'no' });
+    await bench.pass(14 * MINUTE);
+    expect(bench.result('a')).toMatchObject({ outcome: 'cancelled', run: null, reason: { by: 'Jo' } });
+    expect([bench.engine.executions, bench.access.loose]).toEqual([[], 0]);
+    stop.abort();
+    await bench.drive(daemon);
+  });
+
   it('after it took the dispatch is waited for, since the run has used its wrapper (R4, R6)', async () => {
     const { bench, process } = outage(40 * MINUTE, 'engine.dispatch', { when: 'after', also: ['engine.find'] });
     const report = await bench.drive(process.daemon.once(never));

@@ -60,6 +60,21 @@ describe('a cancel', () => {
     expect([bench.result('a')?.outcome, bench.engine.cancels.length]).toEqual(['cancelled', 1]);
   });
 
+  it('stops the run while git is away, and its result is written when that is back (R9, E2)', async () => {
+    const { bench, gate, report } = running({ runMs: 6_000_000 });
+    await bench.pass(2000);
+    let isAway = true;
+    const git = new TransientError('ERR_GIT_UNAVAILABLE', 'away');
+    gate.plan((call) => (isAway && /^(opsRepo|journal)\./.test(call) ? git : null));
+    await bench.pass(60_000);
+    await bench.control.requestStop('a', wish);
+    await bench.pass(60_000);
+    expect([bench.engine.cancels, bench.engine.living, bench.result('a')]).toEqual([[wish], 0, null]);
+    isAway = false;
+    await bench.drive(report);
+    expect(bench.result('a')?.outcome).toBe('cancelled');
+  });
+
   it('stops the run while a look at its status hangs, and is recorded as soon as its end is seen (E3)', async () => {
     const { bench, gate, report } = running({ runMs: 6_000_000 });
     gate.slow('engine.watch', () => bench.clock.sleep(60_000));

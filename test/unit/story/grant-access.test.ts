@@ -5,7 +5,7 @@ import type { Engine, Place } from '../../../src/ports/engine.ts';
 import type { StoryContext } from '../../../src/story/context.ts';
 import { earlierOf, grantAccess } from '../../../src/story/grant-access.ts';
 import { judgeAction, type Ready, startAttempt } from '../../../src/story/run-action.ts';
-import { type Process, StoryBench } from '../../fakes/story-bench.ts';
+import { NOBODY, type Process, StoryBench } from '../../fakes/story-bench.ts';
 
 async function setUp(fields: Record<string, unknown> = {}, formula: Record<string, unknown> = {}) {
   const bench = new StoryBench();
@@ -272,6 +272,23 @@ describe('claimAttempt', () => {
     const again = await startAttempt(ready, context);
     expect('entry' in again && again).toMatchObject({ claimed: true, entry: { attempt: 1 } });
     expect(bench.access.wrappers.size).toBe(1);
+  });
+
+  it('notes whose approval counts when the claim is made, not when it was judged (R22)', async () => {
+    const bench = new StoryBench();
+    bench.addAction('a');
+    let by = 'ann';
+    const evaluate = async () => {
+      const more = { rule: 'jo', what: 'review', commit: 'c'.repeat(40), at: '2026-03-31T12:00:00Z' };
+      return { kind: 'met' as const, evidence: [{ ...more, by, person: null, formulaBlob: null }] };
+    };
+    bench.rules.set('jo', { name: 'jo', countsPeople: false, evaluate });
+    const needed = { ...NOBODY, all: ['jo'] };
+    const settings = { requirements: { low: needed, medium: needed, high: needed } };
+    const { context, ready } = await readyOn(bench.process({ settings }));
+    by = 'bob';
+    expect(await startAttempt(ready, context)).toMatchObject({ approval: { evidence: [{ by: 'bob' }] } });
+    expect((await bench.records.all()).map(({ approval }) => approval?.evidence)).toMatchObject([[{ by: 'bob' }]]);
   });
 
   it('keeps the note of what is under way when the journal has lost the entry (R4)', async () => {

@@ -44,12 +44,19 @@ describe('persist', () => {
   });
 
   it('waits as long as it is asked to, if that is longer, and up to a fifth more, so that not all come back at once', async () => {
-    const { bench, run, gaps } = await setUp([away(90_000), away(90_000), away(1)]);
+    const { bench, run, gaps } = await setUp([away(20_000), away(20_000), away(1)]);
     await bench.drive(run());
     const [first = 0, second = 0, third = 0] = gaps();
-    expect([first, second].every((gap) => gap >= 90_000 && gap <= 108_000)).toBe(true);
+    expect([first, second].every((gap) => gap >= 20_000 && gap <= 24_000)).toBe(true);
     expect(first).not.toBe(second);
     expect(third).toBeGreaterThan(200);
+  });
+
+  it('waits half a minute and a fifth of it at most: the breaker keeps the rest, and a wish to cancel is seen (R9)', async () => {
+    const { bench, run, gaps } = await setUp([away(30_001), away(3_600_000)]);
+    await bench.drive(run());
+    expect(gaps().every((gap) => gap >= 30_000 && gap <= 36_000)).toBe(true);
+    expect(gaps()).toHaveLength(2);
   });
 
   it('waits for a person where it is denied', async () => {

@@ -4,7 +4,7 @@ import { emptyState, JournalDraft, type JournalState } from '../../../../src/ada
 import { lossesOf } from '../../../../src/adapters/ops-repo/journal-losses.ts';
 import { entryPath, type JournalEntry, type Tombstone, tombstonePath } from '../../../../src/domain/journal.ts';
 
-const LONG_AGO = new Date('2026-03-01T00:00:00Z');
+const SIGNS = { endedAfter: new Date('2026-03-01T00:00:00Z'), isOldTip: false };
 const OWNER = { dispatcher: 'edge-1', instance: 'now' };
 
 function entry(id: string, fields: Partial<JournalEntry> = {}): JournalEntry {
@@ -48,9 +48,15 @@ describe('what a journal has lost', () => {
   it.each([
     ['everything', state([entry('a')], [tombstone('b')]), emptyState, ['a', 'b']],
     ['an entry', state([entry('a'), entry('b')]), state([entry('b')]), ['a', 'b']],
+    [
+      'the next attempt of an entry',
+      state([entry('a', { attempt: 2, token: '2'.repeat(32) })]),
+      state([entry('a')]),
+      ['a'],
+    ],
     ['a tombstone, so that its entry is back', state([], [tombstone('a')]), state([entry('a')]), ['a']],
   ])('is seen when it was %s (R4)', (_, before, now, ids) => {
-    const losses = lossesOf(before, now, LONG_AGO);
+    const losses = lossesOf(before, now, SIGNS);
     expect([...(losses?.entries ?? []), ...(losses?.tombstones ?? [])].map(({ id }) => id)).toEqual(ids);
   });
 
@@ -59,9 +65,23 @@ describe('what a journal has lost', () => {
     ['the next attempt came', state([entry('a')]), state([entry('a', { attempt: 2, token: '2'.repeat(32) })])],
     ['another process adopted it', state([entry('a')]), state([entry('a', { instance: 'newer' })])],
     ['a tombstone was too old', state([], [tombstone('a', '2026-02-01T00:00:00.000Z')]), emptyState],
+    ['a file of it can not be read', state([entry('a')]), { ...emptyState, paths: new Set([entryPath('a')]) }],
     ['something came to it', emptyState, state([entry('a')], [tombstone('b')])],
   ])('is nothing when %s', (_, before, now) => {
-    expect(lossesOf(before, now, LONG_AGO)).toBeNull();
+    expect(lossesOf(before, now, SIGNS)).toBeNull();
+  });
+
+  it('is who held an entry, where the ref stands at a commit that it had left (R4)', () => {
+    const [before, now] = [state([entry('a', { instance: 'newer' })]), state([entry('a')])];
+    expect(lossesOf(before, now, SIGNS)).toBeNull();
+    const losses = lossesOf(before, now, { ...SIGNS, isOldTip: true });
+    expect(losses?.entries.map(({ instance }) => instance)).toEqual(['newer']);
+  });
+
+  it('overrides nobody where a tombstone alone is gone: another one may find it too old sooner', () => {
+    const before = state([entry('a', { instance: 'older' })], [tombstone('b')]);
+    const losses = lossesOf(before, state([entry('a', { instance: 'newer' })]), SIGNS);
+    expect([losses?.entries, losses?.tombstones.map(({ id }) => id)]).toEqual([[], ['b']]);
   });
 
   it('is put back, and what has come since stays; nothing is missing after that (R4)', () => {
@@ -75,7 +95,7 @@ describe('what a journal has lost', () => {
     });
     fc.assert(
       fc.property(states, states, (before, now) => {
-        const losses = lossesOf(before, now, LONG_AGO);
+        const losses = lossesOf(before, now, SIGNS);
         const draft = new JournalDraft(now, OWNER);
         if (losses !== null) draft.restore(losses);
         const written = new Set(draft.writes.flatMap(({ path, content }) => (content === null ? [] : [path])));
