@@ -42,7 +42,7 @@ export async function dispatchRun(record: AttemptRecord, context: StoryContext):
 }
 
 /** Whether the engine has a run under its token; of a foreign one nobody knows what it is. */
-export async function hasRun(record: AttemptRecord, context: StoryContext): Promise<boolean> {
+async function hasRun(record: AttemptRecord, context: StoryContext): Promise<boolean> {
   try {
     return (await context.engine.find(attemptRef(record))) !== null;
   } catch (error) {

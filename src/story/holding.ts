@@ -47,7 +47,7 @@ export async function standingNow({ entry }: Attempt, { journal, settings }: Sto
 }
 
 /** Throws HandedOver; and as `standingNow`. */
-export async function requireOurs(attempt: Attempt, context: StoryContext): Promise<void> {
+async function requireOurs(attempt: Attempt, context: StoryContext): Promise<void> {
   const standing = await standingNow(attempt, context);
   if (standing.kind !== 'ours') throw new HandedOver(standing);
 }

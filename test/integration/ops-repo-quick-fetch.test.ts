@@ -108,6 +108,22 @@ describe('a look that finds something new on an https remote', () => {
   });
 });
 
+/** Answers that are on their way for long. */
+class LateRefs extends RemoteRefs {
+  late: Promise<void> | undefined;
+  /** Answers that waited for `late`. */
+  told = 0;
+
+  override async read(ref: string, justNow?: boolean) {
+    const { late } = this;
+    const told = await super.read(ref, justNow);
+    if (late === undefined) return told;
+    this.told += 1;
+    await late;
+    return told;
+  }
+}
+
 /** A branch and a journal that ask for their refs together, as the daemon's do, each looked at once. */
 async function together() {
   fixture = await OpsRepoFixture.create();
@@ -118,7 +134,7 @@ async function together() {
   const server = await GitHttpServer.start({ root: fixture.dir });
   fixture.onClose(() => server.close());
   const url = `${server.origin}/http.git`;
-  const refs = new RemoteRefs(fixture.options({ url, dir: path.join(fixture.dir, 'refs') }), systemClock);
+  const refs = new LateRefs(fixture.options({ url, dir: path.join(fixture.dir, 'refs') }), systemClock);
   fixture.onClose(async () => refs.close());
   const warnings: string[] = [];
   const quiet = () => undefined;
@@ -141,7 +157,7 @@ async function together() {
     };
     return { isHeld: () => until('it is held', () => held.length > 0), release };
   };
-  return { writer, opsRepo, journal, claim, hold, warnings };
+  return { writer, refs, opsRepo, journal, claim, hold, warnings };
 }
 
 describe('a push of ours that lands while others look', () => {
@@ -158,6 +174,22 @@ describe('a push of ours that lands while others look', () => {
     const { tip } = await opsRepo.refresh();
     expect(landed).toMatchObject({ commit: tip });
     expect(await opsRepo.entryAt(tip, 'vault/r.result.json')).not.toBeNull();
+  });
+
+  it('R4: is not followed by an older state that a look is told of late', async () => {
+    const { writer, opsRepo, refs } = await together();
+    await writer.commit({ a: '2' });
+    await writer.push();
+    let release = () => {};
+    refs.late = new Promise((resolve) => {
+      release = resolve;
+    });
+    const looked = opsRepo.refresh();
+    await until('it was told', () => refs.told > 0);
+    refs.late = undefined;
+    const published = await opsRepo.publish({ path: 'vault/r.result.json', content: Buffer.from('{}') }, 'r');
+    release();
+    expect(published).toMatchObject({ commit: (await looked).tip });
   });
 
   it('R4: is not followed by an older journal, which would look like a lost claim', async () => {

@@ -17,7 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a claim does not look at its group',
     file: 'src/adapters/ops-repo/journal-draft.ts',
-    find: "if (this.#inGroup(entry, terms.now) >= terms.groupLimit) return 'group-full';",
+    find: "if (this.#isFull(entry, held, terms)) return 'group-full';",
     replace: '',
   },
   {
@@ -59,8 +59,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'one more run than there are slots',
     file: 'src/daemon/slots.ts',
-    find: 'if (room.live >= inFlight)',
-    replace: 'if (room.live > inFlight)',
+    find: 'before?.live !== true && room.live >= inFlight',
+    replace: 'before?.live !== true && room.live > inFlight',
   },
   {
     name: 'the attempts of other dispatchers are resumed',
@@ -128,8 +128,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what a journal has lost is not put back',
     file: 'src/adapters/ops-repo/journal-losses.ts',
-    find: 'if (!isLost) return null;',
-    replace: 'if (isLost || !isLost) return null;',
+    find: 'if (!isOld && tombstones.length === 0) return null;',
+    replace: 'if (isOld || !isOld) return null;',
   },
   {
     name: 'a foreign run under its token proves that an attempt never began',
