@@ -15,7 +15,6 @@ import { emptySummary, type Summary, summaryText, withReport } from './summary.t
 interface Share {
   readonly from: number;
   readonly to: number;
-  readonly step: number;
   /** Ends with the first seed that breaks something. */
   readonly isShort: boolean;
 }
@@ -23,9 +22,9 @@ interface Share {
 const print = (text: string) => void process.stdout.write(`${text}\n`);
 
 /** The seeds of one worker; told now and then. */
-async function work({ from, to, step, isShort }: Share, tell: (part: Summary) => void): Promise<void> {
+async function work({ from, to, isShort }: Share, tell: (part: Summary) => void): Promise<void> {
   let part = emptySummary();
-  for (let seed = from; seed < to; seed += step) {
+  for (let seed = from; seed < to; seed += 1) {
     part = withReport(part, await simulate(seed));
     if (isShort && part.failures.length > 0) break;
     if (part.seeds < 50) continue;
@@ -35,8 +34,13 @@ async function work({ from, to, step, isShort }: Share, tell: (part: Summary) =>
   tell(part);
 }
 
-async function many(shares: readonly Share[]): Promise<Summary> {
+/** A worker's memory grows with every process that dies in a world, so each has so many worlds and then goes. */
+const WORLDS = 500;
+
+/** All seeds from `from` to `to`, by so many workers at a time. */
+async function many({ from, to, isShort }: Share, workers: number): Promise<Summary> {
   let sum = emptySummary();
+  let next = from;
   const add = (part: Summary): void => {
     for (const { seed, violations } of part.failures) {
       for (const violation of violations) print(`seed ${seed}: ${violation}`);
@@ -45,19 +49,25 @@ async function many(shares: readonly Share[]): Promise<Summary> {
     sum = withSummary(sum, part);
     process.stderr.write(`\r${sum.seeds} seeds, ${sum.failures.length} broken `);
   };
-  await Promise.all(
-    shares.map(
-      (share) =>
-        new Promise<void>((resolve, reject) => {
-          const worker = new Worker(fileURLToPath(import.meta.url), { workerData: share });
-          worker.on('message', add);
-          worker.on('error', reject);
-          worker.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))));
-        }),
-    ),
-  );
+  const workThrough = async (): Promise<void> => {
+    while (next < to && !(isShort && sum.failures.length > 0)) {
+      const begin = next;
+      next = Math.min(to, begin + WORLDS);
+      await inWorker({ from: begin, to: next, isShort }, add);
+    }
+  };
+  await Promise.all(Array.from({ length: workers }, workThrough));
   process.stderr.write('\r');
   return sum;
+}
+
+function inWorker(share: Share, add: (part: Summary) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(fileURLToPath(import.meta.url), { workerData: share });
+    worker.on('message', add);
+    worker.on('error', reject);
+    worker.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))));
+  });
 }
 
 function withSummary(sum: Summary, part: Summary): Summary {
@@ -92,10 +102,8 @@ async function main(): Promise<number> {
   if (values.mutants) return (await findMutants(Number(values.seeds ?? 10_000), Number(values.workers), print)) ? 0 : 1;
   const from = Number(values.from);
   const to = from + Number(values.seeds ?? 1000);
-  const step = Number(values.workers);
   const begin = performance.now();
-  const shares = Array.from({ length: step }, (_, at) => ({ from: from + at, to, step, isShort: values.first }));
-  const sum = await many(shares);
+  const sum = await many({ from, to, isShort: values.first }, Number(values.workers));
   print(summaryText(sum, (performance.now() - begin) / 1000));
   return sum.failures.length === 0 ? 0 : 1;
 }
