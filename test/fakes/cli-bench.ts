@@ -88,7 +88,8 @@ kind = "file"
 
   /** Exit code and the one JSON value of a command line. */
   async json(...argv: readonly string[]): Promise<{ readonly code: number; readonly value: unknown }> {
-    const { code, stdout } = await this.run([...argv, '--json']);
+    const { code, stdout, stderr } = await this.run([...argv, '--json']);
+    if (stdout === '') throw new Error(`nothing but an error was said (exit ${code}): ${stderr}`);
     return { code, value: JSON.parse(stdout) as unknown };
   }
 

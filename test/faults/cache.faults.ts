@@ -58,14 +58,15 @@ async function goOn({ daemon, tally, random }: Going, what: string): Promise<voi
 }
 
 async function harm(cache: string, damage: Damage, random: () => number): Promise<void> {
-  if (damage === 'no-cache') return rm(cache, { recursive: true, force: true });
+  // A daemon that runs goes on writing there.
+  if (damage === 'no-cache') return rm(cache, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
   const names = await readdir(cache, { recursive: true });
   const repos = names.filter((name) => path.basename(name) === 'repo.git').map((name) => path.join(cache, name));
   for (const repo of repos) await harmRepo(repo, damage, random);
 }
 
 async function harmRepo(repo: string, damage: Exclude<Damage, 'no-cache'>, random: () => number): Promise<void> {
-  if (damage === 'no-repo') return rm(repo, { recursive: true, force: true });
+  if (damage === 'no-repo') return rm(repo, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
   if (damage === 'empty-head') return truncate(path.join(repo, 'HEAD'));
   const folder = path.join(repo, damage === 'empty-refs' ? 'refs' : 'objects');
   for (const file of await filesBeneath(folder)) {

@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 const seed = faultOption('SEED', 8);
-const kills = faultOption('KILLS', 60);
+const kills = faultOption('KILLS', 40);
 
 it(`R4, R8: over Nomad and Vault the daemon killed at ${kills} seeded moments executes every action once and records its true result (seed ${seed})`, async () => {
   services = await fakeServices();

@@ -9,7 +9,7 @@ let bench: DaemonBench;
 afterEach(() => bench.remove());
 
 const seed = faultOption('SEED', 7);
-const kills = faultOption('KILLS', 60);
+const kills = faultOption('KILLS', 40);
 
 it(`R4, R8: the daemon killed at ${kills} seeded moments executes every action once and records its true result (seed ${seed})`, async () => {
   bench = await makeDaemonBench();
