@@ -4,8 +4,8 @@ import type { JournalState, Losses } from './journal-draft.ts';
 interface Signs {
   /** Tombstones that ended before may have been dropped for their age. */
   readonly endedAfter: Date;
-  /** The ref stands at a commit that it had left: no push of a dispatcher does that. */
-  readonly isOldTip: boolean;
+  /** The ref stands at a commit that it had left, or says of an attempt what was true before: no dispatcher does that. */
+  readonly isOld: boolean;
 }
 
 /**
@@ -14,7 +14,11 @@ interface Signs {
  * nothing. Pure. With any loss at all the later state is an old one, so that of an attempt that both hold the earlier
  * state's words count.
  */
-export function lossesOf(before: JournalState, now: JournalState, { endedAfter, isOldTip }: Signs): Losses | null {
+export function lossesOf(
+  before: JournalState,
+  now: JournalState,
+  { endedAfter, isOld: isKnownOld }: Signs,
+): Losses | null {
   const tombstones = [...before.ended.values()].filter(
     ({ id, ended_at }) => !now.paths.has(tombstonePath(id)) && Date.parse(ended_at) >= endedAfter.getTime(),
   );
@@ -24,7 +28,7 @@ export function lossesOf(before: JournalState, now: JournalState, { endedAfter, 
   const attemptNow = (id: string): number => now.entries.get(id)?.attempt ?? 0;
   // A tombstone that is gone and has not left its entry may have been too old for somebody else: no sign of an old state.
   const isOld =
-    isOldTip ||
+    isKnownOld ||
     open.some(({ id, attempt }) => attemptNow(id) < attempt) ||
     tombstones.some(({ id }) => attemptNow(id) > 0);
   if (!isOld && tombstones.length === 0) return null;

@@ -69,6 +69,8 @@ class CommittedJournal implements OpenJournal {
   /** The last state that nothing was missing from. */
   #whole: JournalState = emptyState;
   #losses: Losses | null = null;
+  /** Instances that a newer process of their name has taken the place of. */
+  readonly #replaced = new Set<string>();
   /** Where the ref stood, oldest first. */
   readonly #tips = new Set<Oid>();
   readonly #files = new Map<string, { readonly oid: Oid; readonly file: ReturnType<typeof decodeFile> }>();
@@ -238,13 +240,30 @@ class CommittedJournal implements OpenJournal {
     return isOld;
   }
 
+  /** An older process of a name holds again what a newer one had adopted: somebody wrote down what he remembered of before. */
+  #isHeldAsBefore({ entries }: JournalState): boolean {
+    return this.#changedHands(entries).some(({ now }) => this.#replaced.has(now));
+  }
+
+  #changedHands(entries: JournalState['entries']): readonly { readonly before: string; readonly now: string }[] {
+    return [...entries.values()].flatMap(({ id, token, dispatcher, instance: now }) => {
+      const held = this.#whole.entries.get(id);
+      if (held?.token !== token || held.dispatcher !== dispatcher || held.instance === now) return [];
+      return [{ before: held.instance, now }];
+    });
+  }
+
   #compare(state: JournalState, isOldTip: boolean): void {
     const { tombstoneDays, looksOnly } = this.#terms;
     // Another clock than ours may have found a tombstone too old.
     const endedAfter = new Date(this.#clock.now().getTime() - tombstoneDays * DAY_MS + HOUR_MS);
     const isForgotten = looksOnly === true || this.age() > DAY_MS;
-    this.#losses = isForgotten ? null : lossesOf(this.#whole, state, { endedAfter, isOldTip });
-    if (this.#losses === null) this.#whole = state;
+    this.#losses = isForgotten
+      ? null
+      : lossesOf(this.#whole, state, { endedAfter, isOld: isOldTip || this.#isHeldAsBefore(state) });
+    if (this.#losses !== null) return;
+    for (const { before } of this.#changedHands(state.entries)) this.#replaced.add(before);
+    this.#whole = state;
   }
 
   async #putBack({ entries, tombstones }: Losses): Promise<void> {

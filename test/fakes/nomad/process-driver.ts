@@ -152,8 +152,9 @@ class ProcessAllocation implements RunningAllocation {
   }
 
   #killAll(): void {
-    const pid = this.#child?.pid;
-    if (pid === undefined) return;
+    const { pid, exitCode = null, signalCode = null } = this.#child ?? {};
+    // Once it has ended, its id may be another process's, which is none of ours.
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
     for (const one of [...descendantsOf(pid), pid]) killOne(one);
     killSession(pid);
   }

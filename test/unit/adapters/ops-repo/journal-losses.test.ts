@@ -4,7 +4,7 @@ import { emptyState, JournalDraft, type JournalState } from '../../../../src/ada
 import { lossesOf } from '../../../../src/adapters/ops-repo/journal-losses.ts';
 import { entryPath, type JournalEntry, type Tombstone, tombstonePath } from '../../../../src/domain/journal.ts';
 
-const SIGNS = { endedAfter: new Date('2026-03-01T00:00:00Z'), isOldTip: false };
+const SIGNS = { endedAfter: new Date('2026-03-01T00:00:00Z'), isOld: false };
 const OWNER = { dispatcher: 'edge-1', instance: 'now' };
 
 function entry(id: string, fields: Partial<JournalEntry> = {}): JournalEntry {
@@ -74,7 +74,7 @@ describe('what a journal has lost', () => {
   it('is who held an entry, where the ref stands at a commit that it had left (R4)', () => {
     const [before, now] = [state([entry('a', { instance: 'newer' })]), state([entry('a')])];
     expect(lossesOf(before, now, SIGNS)).toBeNull();
-    const losses = lossesOf(before, now, { ...SIGNS, isOldTip: true });
+    const losses = lossesOf(before, now, { ...SIGNS, isOld: true });
     expect(losses?.entries.map(({ instance }) => instance)).toEqual(['newer']);
   });
 
