@@ -6,7 +6,7 @@ const everyTest = 'test/**/*.test.ts';
 const faults = 'test/**/*.faults.ts';
 const smoke = 'test/**/*.smoke.ts';
 const ambient = Object.entries(process.env).map(([name, value = '']) => [name, value] as const);
-const realServices = ambient.filter(([name]) => /^(NOMAD|VAULT|BAO|FORGE|EDGE_SMOKE)_/.test(name));
+const realServices = ambient.filter(([name]) => /^(NOMAD|VAULT|BAO|FORGE|EDGE_SMOKE|EDGE_FAULTS)_/.test(name));
 const inCi = Boolean(process.env['CI']);
 
 /**
