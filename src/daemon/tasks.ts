@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { AttemptRecord } from '../domain/attempt-record.ts';
 import { backoffMs } from '../domain/backoff.ts';
 import type { Reason } from '../domain/run.ts';
@@ -80,6 +81,8 @@ class StoryTasks implements Tasks {
 
   constructor(deps: TasksDeps) {
     this.#deps = deps;
+    // Every run that waits hears of our end: ten listeners are no leak.
+    setMaxListeners(0, deps.signal);
   }
 
   has(id: string): boolean {
