@@ -111,7 +111,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a breaker never closes again',
     file: 'src/daemon/breaker.ts',
     find: 'if (this.#outage !== null) this.#end(this.#outage);',
-    replace: '',
+    replace: 'if (this.#outage !== null) void 0;',
   },
   {
     name: 'one attempt more than the action allows',
